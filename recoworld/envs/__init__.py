@@ -1,0 +1,1 @@
+"""Environments: thin projections of `recoworld.world.World`."""

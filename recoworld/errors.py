@@ -1,0 +1,79 @@
+"""Every error RecoWorld raises on purpose.
+
+    RecoWorldError
+     |- ConfigError       (ValueError)   a setting is wrong: key, type or range
+     |- UnknownName       (KeyError)     no such dataset, simulator, policy, reward or user; says what is near
+     |- InvalidSlate      (ValueError)   a slate of the wrong length, range or type, or with repeated items
+     |- SessionOver       (RuntimeError) a step after the user has left or the session was cut
+     |- MissingExtra      (ImportError)  an optional dependency is not installed; says what to install
+     '- DatasetError
+         |- DataMissing                  the files are not there
+         |- DataCorrupt                  the files are there and are not what they should be
+         |- DownloadFailed               no network, a broken transfer, a wrong checksum
+         '- CacheUnwritable              the cache folder is full or read-only
+
+Each message says what was got, what was expected, and what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class RecoWorldError(Exception):
+    """Base of all errors that RecoWorld raises on purpose."""
+
+
+class ConfigError(RecoWorldError, ValueError):
+    """A setting is wrong: its key, its type or its range."""
+
+
+class UnknownName(RecoWorldError, KeyError):
+    """No component, user or item has this name; the message names the nearest ones."""
+
+    def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
+        options = sorted(known)
+        near = difflib.get_close_matches(str(name).lower(), options, n=3, cutoff=0.5)
+        shown = ", ".join(options[:12]) + (f", ... ({len(options)} in all)" if len(options) > 12 else "")
+        hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+        self.message = f"unknown {kind} {name!r}: {hint}known: {shown or 'none'}"
+        super().__init__(self.message)
+
+    def __str__(self) -> str:  # KeyError would print the message in quotes
+        return self.message
+
+
+class InvalidSlate(RecoWorldError, ValueError):
+    """A slate that no user can be shown."""
+
+
+class SessionOver(RecoWorldError, RuntimeError):
+    """A step after the session's end."""
+
+
+class MissingExtra(RecoWorldError, ImportError):
+    """An optional dependency is missing."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(f"{purpose} needs {package}, which is not installed: pip install 'recoworld[{extra}]'")
+
+
+class DatasetError(RecoWorldError):
+    """A data set cannot be had."""
+
+
+class DataMissing(DatasetError, FileNotFoundError):
+    """The files are not there."""
+
+
+class DataCorrupt(DatasetError, ValueError):
+    """The files are there and are not what they should be."""
+
+
+class DownloadFailed(DatasetError, OSError):
+    """No network, a broken transfer, or a wrong checksum."""
+
+
+class CacheUnwritable(DatasetError, OSError):
+    """The cache folder is full or read-only."""

@@ -1,0 +1,182 @@
+"""What a reflective instruction means: which items fit it, how well a slate follows it, and how it is said in English."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recoworld.catalog import Catalog
+from recoworld.text import plain
+from recoworld.types import Aspect, Bools, Floats, Instruction, Kind
+
+WELL_KNOWN = 0.8
+"""`Catalog.popularity_rank` from which on an item is well known."""
+RELATED = (0.2, 0.8)
+"""Cosine of content vectors within which an item is "different but related"; above it, it is "like" the other."""
+
+_WANTED = {Kind.MORE: 0.5, Kind.ONLY: 1.0, Kind.DIFFERENT: 0.5, Kind.SURPRISE: 0.5}
+_TOLERATED = {Kind.LESS: 0.5, Kind.AVOID: 0.2}
+
+
+def matches(instruction: Instruction, catalog: Catalog, items: NDArray[Any] | None = None) -> Bools:
+    """Which items have what the instruction is about, bool ``[n, m]``.
+
+    `items` are indices ``[n, m]``, or None for the whole catalogue (``m = n_items``). For MORE and ONLY, DIFFERENT and SURPRISE a
+    match is an item that is asked for; for LESS and AVOID one that is not wanted. Rows without an instruction match nothing.
+    """
+    n = len(instruction.kind)
+    out = np.zeros((n, len(catalog) if items is None else items.shape[1]), dtype=np.bool_)
+    for i in np.flatnonzero(instruction.given):
+        kind, value = instruction.kind[i], int(instruction.value[i])
+        among = slice(None) if items is None else items[i]
+        match instruction.aspect[i]:
+            case Aspect.GENRE:
+                has = catalog.genres[among, value]
+                out[i] = ~has if kind == Kind.DIFFERENT else has
+            case Aspect.ERA:
+                out[i] = catalog.decades[among] == value
+            case Aspect.POPULARITY:
+                out[i] = (catalog.popularity_rank[among] >= WELL_KNOWN) == bool(value)
+            case Aspect.PERSON:
+                out[i] = (catalog.people[among] == value).any(axis=1)
+            case Aspect.TITLE:
+                cosine = catalog.features[among] @ catalog.features[value]
+                out[i] = (cosine >= RELATED[0]) & (cosine < RELATED[1]) if kind == Kind.DIFFERENT else cosine >= RELATED[1]
+    return out
+
+
+def compliance(instruction: Instruction, catalog: Catalog, slates: NDArray[Any]) -> Floats:
+    """How well slates ``[n, k]`` follow the instructions, float32 ``[n]`` in [0, 1]; 0 where there is none.
+
+    With `s` the share of slots that match: ``min(1, s / wanted)`` for MORE, DIFFERENT and SURPRISE (wanted 1/2) and ONLY (wanted 1),
+    ``max(0, 1 - s / tolerated)`` for LESS (tolerated 1/2) and AVOID (tolerated 1/5).
+    """
+    out = np.zeros(len(instruction.kind), dtype=np.float32)
+    rows = np.flatnonzero(instruction.given)
+    if rows.size == 0:
+        return out
+    said = instruction.take(rows)
+    share = matches(said, catalog, slates[rows]).mean(axis=1)
+    wanted = np.array([_WANTED.get(Kind(kind), 0.0) for kind in said.kind.tolist()])
+    tolerated = np.array([_TOLERATED.get(Kind(kind), 1.0) for kind in said.kind.tolist()])
+    asked = wanted > 0
+    out[rows] = np.where(asked, np.minimum(1.0, share / np.where(asked, wanted, 1.0)), np.maximum(0.0, 1.0 - share / tolerated))
+    return out
+
+
+def sentence(instruction: Instruction, row: int, catalog: Catalog) -> str:
+    """The instruction of one row in English, "" where there is none."""
+    if not instruction.kind[row]:
+        return ""
+    if instruction.texts is not None and instruction.texts[row]:
+        return plain(instruction.texts[row], 400)
+    kind, aspect, value = Kind(int(instruction.kind[row])), Aspect(int(instruction.aspect[row])), int(instruction.value[row])
+    ways = _WAYS[kind, aspect]
+    return ways[int(instruction.phrasing[row]) % len(ways)].format(x=_named(aspect, value, catalog))
+
+
+def _named(aspect: Aspect, value: int, catalog: Catalog) -> str:
+    match aspect:
+        case Aspect.GENRE:
+            return plain(catalog.genre_names[value], 40)
+        case Aspect.ERA:
+            return f"{value}s"
+        case Aspect.PERSON:
+            return plain(catalog.people_names[value], 60)
+        case Aspect.TITLE:
+            return f"“{plain(catalog.titles[value], 80)}”"
+        case _:
+            return ""
+
+
+_WAYS: dict[tuple[Kind, Aspect], tuple[str, ...]] = {
+    (Kind.MORE, Aspect.GENRE): (
+        "I'm in the mood for {x}. Could you show me more of that?",
+        "The {x} one caught my eye; more along those lines, please.",
+        "More {x}, please.",
+        "You had one {x} title in there, and that was the one I wanted. Keep going in that direction.",
+    ),
+    (Kind.MORE, Aspect.ERA): (
+        "Do you have more from the {x}?",
+        "The one from the {x} was right up my street. More from back then?",
+        "Let's stay in the {x} for a while.",
+        "I'd rather watch something from the {x}.",
+    ),
+    (Kind.MORE, Aspect.PERSON): (
+        "Anything else with {x}?",
+        "I liked seeing {x}. What else is there?",
+        "More by or with {x}, please.",
+        "Show me the rest of what {x} has done.",
+    ),
+    (Kind.MORE, Aspect.TITLE): (
+        "{x} was a good call. More like that one, please.",
+        "That one, {x}: what else is like it?",
+        "More in the spirit of {x}, please.",
+        "If I enjoyed {x}, what should I watch next?",
+    ),
+    (Kind.MORE, Aspect.POPULARITY): (
+        "I've not heard of most of these. Something better known, please.",
+        "Could you stick to films people know?",
+        "These are a bit obscure for me. What does everybody watch?",
+        "Show me the well-known ones.",
+    ),
+    (Kind.LESS, Aspect.GENRE): (
+        "That's a lot of {x} at once. A bit less of it, please.",
+        "Too much {x} for me in this list.",
+        "I like {x} well enough, but not this much of it.",
+        "Could we go easy on the {x}?",
+    ),
+    (Kind.LESS, Aspect.ERA): (
+        "Everything here seems to be from the {x}. Mix it up a little?",
+        "Less from the {x}, please.",
+        "Too many {x} films in a row.",
+        "I could do with fewer titles from the {x}.",
+    ),
+    (Kind.LESS, Aspect.POPULARITY): (
+        "I know all of these already. Fewer blockbusters, please.",
+        "These are the ones everybody has seen. Less of that.",
+        "Too mainstream for me tonight.",
+        "Fewer of the famous ones, please.",
+    ),
+    (Kind.AVOID, Aspect.GENRE): (
+        "No {x}, please; it isn't for me.",
+        "Please stop showing me {x}.",
+        "I don't watch {x}. Leave it out.",
+        "Anything but {x}.",
+    ),
+    (Kind.ONLY, Aspect.GENRE): (
+        "I came here for {x}. Only that, please.",
+        "Just {x} from now on.",
+        "Let's keep it to {x}.",
+        "Nothing but {x} tonight, please.",
+    ),
+    (Kind.ONLY, Aspect.ERA): (
+        "Only films from the {x}, please.",
+        "Keep it to the {x}.",
+        "Tonight it has to be the {x}.",
+        "Nothing but the {x}, please.",
+    ),
+    (Kind.DIFFERENT, Aspect.TITLE): (
+        "Something different, but still in the neighbourhood of {x}.",
+        "I liked the idea of {x}, but show me another take on it.",
+        "Not the same again: related to {x}, but with a twist.",
+        "Could you branch out a little from {x}?",
+    ),
+    (Kind.DIFFERENT, Aspect.GENRE): (
+        "Enough {x} for now. Something else entirely?",
+        "Let's leave {x} behind and try another direction.",
+        "I'd like a change from all this {x}.",
+        "What do you have that isn't {x}?",
+    ),
+    (Kind.SURPRISE, Aspect.POPULARITY): (
+        "Surprise me with something I'd never have come across.",
+        "I'm running out of ideas. Show me something less known.",
+        "Got any hidden gems?",
+        "Take a chance: something off the beaten track.",
+    ),
+}
+
+FORMS: tuple[tuple[Kind, Aspect], ...] = tuple(_WAYS)
+"""The combinations of kind and aspect that can be said."""

@@ -1,0 +1,90 @@
+"""Counter-based random numbers: a pure function of (seed, user, turn), computed over whole arrays.
+
+The generator is splitmix64 (Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators"): output `i` of key `s` is
+``mix(s + (i + 1) * gamma)``. Nothing depends on call order or on who else is in the batch, so runs are reproducible, two policies meet
+the same luck (common random numbers), and a session can be branched.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Keys = NDArray[np.uint64]
+Floats = NDArray[np.float32]
+
+_GAMMA = np.array(0x9E3779B97F4A7C15, dtype=np.uint64)
+_MIX_1 = np.array(0xBF58476D1CE4E5B9, dtype=np.uint64)
+_MIX_2 = np.array(0x94D049BB133111EB, dtype=np.uint64)
+_SHIFTS = tuple(np.array(shift, dtype=np.uint64) for shift in (30, 27, 31))
+_EIGHT = np.array(8, dtype=np.uint32)
+_SCALE = np.array(2.0**-24, dtype=np.float32)
+_HALF = np.array(2.0**-25, dtype=np.float32)
+_ONE = np.array(1.0, dtype=np.float32)
+
+
+def _mixed(z: Keys) -> Keys:
+    """splitmix64's finaliser, in place."""
+    a, b, c = _SHIFTS
+    np.bitwise_xor(z, z >> a, out=z)
+    np.multiply(z, _MIX_1, out=z)
+    np.bitwise_xor(z, z >> b, out=z)
+    np.multiply(z, _MIX_2, out=z)
+    return np.bitwise_xor(z, z >> c, out=z)
+
+
+@lru_cache(maxsize=64)
+def _steps(width: int) -> Keys:
+    """The counters ``(i + 1) * gamma`` of `width` outputs."""
+    return np.arange(1, width + 1, dtype=np.uint64) * _GAMMA
+
+
+def combine(keys: Any, *more: Any) -> Keys:
+    """One key ``[n]`` out of several integers or integer arrays that broadcast, e.g. (seed, user, turn)."""
+    key = np.atleast_1d(np.asarray(keys)).astype(np.uint64)
+    for part in more:
+        key = _mixed(key + _GAMMA) ^ np.asarray(part).astype(np.uint64)
+    return _mixed(key + _GAMMA)
+
+
+class Luck:
+    """The random numbers of `n` users for one turn.
+
+    Every draw names a `stream`; the same stream gives the same numbers again, different streams are independent.
+    """
+
+    def __init__(self, keys: Keys) -> None:
+        self.keys = keys
+
+    def bits(self, width: int, stream: int = 0) -> Keys:
+        """uint64 ``[n, width]``."""
+        return _mixed((self.keys ^ _mixed(_steps(stream + 1)[stream:].copy()))[:, None] + _steps(width))
+
+    def uniform(self, width: int, stream: int = 0) -> Floats:
+        """float32 ``[n, width]`` in (0, 1), never 0 nor 1; 24 random bits each."""
+        words = self.bits((width + 1) // 2, stream)
+        halves = (words if sys.byteorder == "little" else words.byteswap()).view(np.uint32)
+        out = (halves >> _EIGHT).astype(np.float32)
+        np.multiply(out, _SCALE, out=out)
+        np.add(out, _HALF, out=out)
+        return np.minimum(out, _ALMOST_ONE, out=out)[:, :width]
+
+    def logistic(self, width: int, stream: int = 0) -> Floats:
+        """Standard logistic noise float32 ``[n, width]``: ``z > noise`` happens with probability sigmoid(z)."""
+        u = self.uniform(width, stream)
+        return np.log(u / (_ONE - u))
+
+    def exponential(self, width: int, stream: int = 0) -> Floats:
+        """Standard exponential float32 ``[n, width]``: ``rate > noise`` happens with probability 1 - exp(-rate)."""
+        return -np.log(self.uniform(width, stream))
+
+    def integers(self, high: int, width: int, stream: int = 0) -> NDArray[np.int64]:
+        """int64 ``[n, width]`` in [0, high)."""
+        return (self.bits(width, stream) % np.uint64(high)).astype(np.int64)
+
+
+_ALMOST_ONE = np.array(1.0 - 2.0**-24, dtype=np.float32)
