@@ -16,8 +16,10 @@ WELL_KNOWN = 0.8
 RELATED = (0.2, 0.8)
 """Cosine of content vectors within which an item is "different but related"; above it, it is "like" the other."""
 
-_WANTED = {Kind.MORE: 0.5, Kind.ONLY: 1.0, Kind.DIFFERENT: 0.5, Kind.SURPRISE: 0.5}
-_TOLERATED = {Kind.LESS: 0.5, Kind.AVOID: 0.2}
+# compliance by kind: what a slate without a match is worth, and what a share of matches adds
+_AT_NONE = np.array([0, 0, 1, 1, 0, 0, 0], np.float32)
+_PER_SHARE = np.array([0, 1 / 0.5, -1 / 0.5, -1 / 0.2, 1 / 1.0, 1 / 0.5, 1 / 0.5], np.float32)
+_ZERO, _ONE = np.float32(0), np.float32(1)
 
 
 def matches(instruction: Instruction, catalog: Catalog, items: NDArray[Any] | None = None) -> Bools:
@@ -26,24 +28,24 @@ def matches(instruction: Instruction, catalog: Catalog, items: NDArray[Any] | No
     `items` are indices ``[n, m]``, or None for the whole catalogue (``m = n_items``). For MORE and ONLY, DIFFERENT and SURPRISE a
     match is an item that is asked for; for LESS and AVOID one that is not wanted. Rows without an instruction match nothing.
     """
-    n = len(instruction.kind)
-    out = np.zeros((n, len(catalog) if items is None else items.shape[1]), dtype=np.bool_)
-    for i in np.flatnonzero(instruction.given):
-        kind, value = instruction.kind[i], int(instruction.value[i])
-        among = slice(None) if items is None else items[i]
-        match instruction.aspect[i]:
-            case Aspect.GENRE:
-                has = catalog.genres[among, value]
-                out[i] = ~has if kind == Kind.DIFFERENT else has
-            case Aspect.ERA:
-                out[i] = catalog.decades[among] == value
-            case Aspect.POPULARITY:
-                out[i] = (catalog.popularity_rank[among] >= WELL_KNOWN) == bool(value)
-            case Aspect.PERSON:
-                out[i] = (catalog.people[among] == value).any(axis=1)
-            case Aspect.TITLE:
-                cosine = catalog.features[among] @ catalog.features[value]
-                out[i] = (cosine >= RELATED[0]) & (cosine < RELATED[1]) if kind == Kind.DIFFERENT else cosine >= RELATED[1]
+    n, whole = len(instruction.kind), items is None
+    among = np.arange(len(catalog))[None, :] if items is None else items
+    out = np.zeros((n, among.shape[1]), dtype=np.bool_)
+    for aspect in set(instruction.aspect[instruction.kind > 0].tolist()):
+        rows = np.flatnonzero((instruction.aspect == aspect) & (instruction.kind > 0))
+        shown = among if whole or len(rows) == n else among[rows]
+        value, other = instruction.value[rows, None], (instruction.kind[rows] == Kind.DIFFERENT)[:, None]
+        if aspect == Aspect.GENRE:
+            out[rows] = catalog.genres[shown, value] != other
+        elif aspect == Aspect.ERA:
+            out[rows] = catalog.decades[shown] == value
+        elif aspect == Aspect.POPULARITY:
+            out[rows] = (catalog.popularity_rank[shown] >= WELL_KNOWN) == (value > 0)
+        elif aspect == Aspect.PERSON:
+            out[rows] = (catalog.people[shown] == value[:, :, None]).any(axis=2)
+        elif aspect == Aspect.TITLE:
+            cosine = np.matmul(catalog.features[shown], catalog.features[value[:, 0]][:, :, None])[:, :, 0]
+            out[rows] = np.where(other, (cosine >= RELATED[0]) & (cosine < RELATED[1]), cosine >= RELATED[1])
     return out
 
 
@@ -54,15 +56,11 @@ def compliance(instruction: Instruction, catalog: Catalog, slates: NDArray[Any])
     ``max(0, 1 - s / tolerated)`` for LESS (tolerated 1/2) and AVOID (tolerated 1/5).
     """
     out = np.zeros(len(instruction.kind), dtype=np.float32)
-    rows = np.flatnonzero(instruction.given)
-    if rows.size == 0:
-        return out
-    said = instruction.take(rows)
-    share = matches(said, catalog, slates[rows]).mean(axis=1)
-    wanted = np.array([_WANTED.get(Kind(kind), 0.0) for kind in said.kind.tolist()])
-    tolerated = np.array([_TOLERATED.get(Kind(kind), 1.0) for kind in said.kind.tolist()])
-    asked = wanted > 0
-    out[rows] = np.where(asked, np.minimum(1.0, share / np.where(asked, wanted, 1.0)), np.maximum(0.0, 1.0 - share / tolerated))
+    rows = np.flatnonzero(instruction.kind)
+    if rows.size:
+        said = instruction if rows.size == len(out) else instruction.take(rows)
+        share = np.add.reduce(matches(said, catalog, slates[rows]), axis=1, dtype=np.float32) / np.float32(slates.shape[1])
+        out[rows] = np.clip(_AT_NONE[said.kind] + _PER_SHARE[said.kind] * share, _ZERO, _ONE)
     return out
 
 

@@ -43,6 +43,12 @@ def _steps(width: int) -> Keys:
     return np.arange(1, width + 1, dtype=np.uint64) * _GAMMA
 
 
+@lru_cache(maxsize=64)
+def _stream(number: int) -> Keys:
+    """What a stream's number does to a key ``[1]``."""
+    return _mixed(_steps(number + 1)[number:].copy())
+
+
 def combine(keys: Any, *more: Any) -> Keys:
     """One key ``[n]`` out of several integers or integer arrays that broadcast, e.g. (seed, user, turn)."""
     key = np.atleast_1d(np.asarray(keys)).astype(np.uint64)
@@ -62,7 +68,7 @@ class Luck:
 
     def bits(self, width: int, stream: int = 0) -> Keys:
         """uint64 ``[n, width]``."""
-        return _mixed((self.keys ^ _mixed(_steps(stream + 1)[stream:].copy()))[:, None] + _steps(width))
+        return _mixed((self.keys ^ _stream(stream))[:, None] + _steps(width))
 
     def uniform(self, width: int, stream: int = 0) -> Floats:
         """float32 ``[n, width]`` in (0, 1), never 0 nor 1; 24 random bits each."""

@@ -92,6 +92,9 @@ class Feedback(Batch):
     """Seconds watched ``[n, k]``, 0 where not clicked."""
     left: Bools
     """Who left the session ``[n]``, after the last slot examined."""
+    followed: Floats
+    """How well the user found that the slate followed the instruction in force, in [0, 1] ``[n]``; 0 where there was none
+    (see `recoworld.instructions.compliance`)."""
     instruction: Instruction
     """What was said in reply to this slate."""
     rationale: NDArray[np.object_] | None = None
@@ -153,8 +156,13 @@ class History(Batch):
     """The last `h` items that the user met, oldest first, as index + 1, 0 for padding ``[n, h]``."""
     acts: NDArray[np.int8]
     """`Act` of each ``[n, h]``."""
+    slate: NDArray[np.int32]
+    """The last slate as index + 1, 0 before the first ``[n, k]``."""
+    response: Floats
+    """What became of it: click, like, comment, share, share of the duration watched, skip ``[n, k, 6]``."""
     exposures: NDArray[np.uint8]
-    """How often each item was met: 1 for the visible log, +1 for each slate that held it ``[n, n_items]``."""
+    """How often each item was met: 1 for the visible log, +1 for each slate that held it ``[n, n_items]``. The world counts in place;
+    `World.snapshot` copies."""
     standing: Instruction
     """The instruction in force ``[n]``: the last one given, until `instruction_turns` slates have answered it."""
     age: Ints

@@ -15,3 +15,81 @@ Index by index, with `n` users in front (`n_items` items, `h` history, `k` slots
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from gymnasium import spaces
+
+from recoworld.catalog import Catalog
+from recoworld.types import Act, Aspect, Floats, Instruction, Kind, Observations
+
+if TYPE_CHECKING:
+    from recoworld.world import World
+
+
+def observation_space(world: World) -> spaces.Dict:
+    """The space of one user's observation, see the module's docstring."""
+    n_items, k, h = len(world.catalog), world.slate_size, world.history_length
+    d, p = world.catalog.features.shape[1], world.dataset.users.features.shape[1]
+    largest = max(n_items, 10_000, len(world.catalog.people_names))  # of an instruction's value: an item, a decade, a person
+    return spaces.Dict(
+        {
+            "profile": spaces.Box(0.0, 1.0, (p,), np.float32),
+            "history": spaces.Box(0, n_items, (h,), np.int32),
+            "history_acts": spaces.Box(0, max(Act), (h,), np.int8),
+            "slate": spaces.Box(0, n_items, (k,), np.int32),
+            "feedback": spaces.Box(0.0, 1.0, (k, 6), np.float32),
+            "instruction": spaces.Box(-1.0, 1.0, (len(Kind) - 1 + d + 2,), np.float32),
+            "instruction_code": spaces.Box(0, np.array([max(Kind), max(Aspect), largest, world.instruction_turns], np.int32), (4,), np.int32),
+            "turn": spaces.Box(0.0, 1.0, (1,), np.float32),
+        }
+    )
+
+
+def observe(world: World) -> Observations:
+    """What policies may see now, arrays with ``[n, ...]`` as in `observation_space`. They are never written to again."""
+    history = world.state.history
+    n = len(history.users)
+    code = np.zeros((n, 4), np.int32)
+    told = np.zeros((n, len(Kind) - 1 + world.catalog.features.shape[1] + 2), np.float32)
+    rows = np.flatnonzero(history.standing.kind)
+    if rows.size:
+        standing = history.standing.take(rows)
+        age = history.age[rows]
+        code[rows] = np.stack([standing.kind, standing.aspect, standing.value, age], axis=1)
+        told[rows] = _features(standing, age.astype(np.float32), world.catalog)
+    return {
+        "profile": world.dataset.users.features.take(history.users, axis=0),
+        "history": history.items,
+        "history_acts": history.acts,
+        "slate": history.slate,
+        "feedback": history.response,
+        "instruction": told,
+        "instruction_code": code,
+        "turn": (history.turn / world.max_turns).astype(np.float32)[:, None],
+    }
+
+
+def _features(said: Instruction, age: Floats, catalog: Catalog) -> Floats:
+    """One row an instruction ``[m, 6 + d + 2]``."""
+    m, kinds, genres = len(said.kind), len(Kind) - 1, len(catalog.genre_names)
+    out = np.zeros((m, kinds + catalog.features.shape[1] + 2), np.float32)
+    row = np.arange(m)
+    out[row, said.kind - 1] = 1.0
+    content = out[:, kinds:-2]
+    for i in range(m):
+        value = int(said.value[i])
+        match said.aspect[i]:
+            case Aspect.GENRE:
+                content[i, value] = 1.0
+            case Aspect.ERA:
+                content[i, genres + int(np.searchsorted(catalog.eras, value))] = 1.0
+            case Aspect.TITLE:
+                content[i] = catalog.features[value]
+            case Aspect.PERSON:
+                content[i] = catalog.features[(catalog.people == value).any(axis=1)].mean(axis=0)
+            case Aspect.POPULARITY:
+                out[i, -2] = 1.0 if value else -1.0
+    out[:, -1] = 1.0 / (1.0 + age)
+    return out

@@ -1,0 +1,49 @@
+"""Recommenders, one family a file, and the words by which they are called."""
+
+from __future__ import annotations
+
+from recoworld.errors import ConfigError, UnknownName
+from recoworld.policies.instruct import InstructionFollowing
+from recoworld.policies.scoring import Scorer
+from recoworld.registry import POLICIES
+from recoworld.types import Recommender
+
+INSTRUCT = "+instruct"
+
+
+def make_policy(spec: str) -> Recommender:
+    """The policy that a name stands for, not fitted yet.
+
+        make_policy("ease")                   # registered
+        make_policy("als+instruct")           # any policy that scores items, made to follow instructions
+        make_policy("my_package.mine:Mine")   # a class or function without required arguments
+
+    Raises UnknownName, which says what is near, and ConfigError for what cannot be made or instructed.
+    """
+    if not isinstance(spec, str):
+        raise ConfigError(f"policy: got {spec!r}; expected a name such as 'ease', 'ease+instruct' or 'module:Class'")
+    if spec in POLICIES or not spec.endswith(INSTRUCT):
+        return _made(spec)
+    base = _made(spec.removesuffix(INSTRUCT))
+    if not isinstance(base, Scorer):
+        raise ConfigError(
+            f"policy {spec!r}: {base.name!r} does not score items, so its slates cannot be re-ranked; "
+            f"expected a base such as 'ease{INSTRUCT}' or another subclass of recoworld.policies.scoring.Scorer"
+        )
+    return InstructionFollowing(base)
+
+
+def _made(spec: str) -> Recommender:
+    if spec not in POLICIES and spec.count(":") != 1:
+        raise UnknownName("policy", spec, {*POLICIES, *(f"{name}{INSTRUCT}" for name in POLICIES if name not in _UNSCORED and INSTRUCT not in name)})
+    factory = POLICIES[spec]
+    try:
+        policy = factory()
+    except TypeError as error:
+        raise ConfigError(f"policy {spec!r} cannot be made: {error}; expected a class or function without required arguments") from error
+    if not isinstance(policy, Recommender):
+        raise ConfigError(f"policy {spec!r} made a {type(policy).__name__}; expected an object with name, fit(dataset, split) and recommend(observations, luck)")
+    return policy
+
+
+_UNSCORED = ("random", "oracle")

@@ -1,0 +1,43 @@
+"""A world put together from names: the one place where data sets, simulators and the core meet."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache, partial
+from typing import Any
+
+from recoworld.configs import WorldConfig
+from recoworld.datasets import load_dataset
+from recoworld.datasets.cache import cached_arrays
+from recoworld.registry import SIMULATORS
+from recoworld.types import UserSimulator
+from recoworld.users import Dataset, Split
+from recoworld.world import World
+
+
+def make_world(config: WorldConfig | None = None, **settings: Any) -> World:
+    """A world out of a config or of settings by name (`recoworld.configs.WorldConfig`).
+
+    The data set and the fitted simulator are kept for the next call. Raises ConfigError, UnknownName, DatasetError.
+    """
+    config = config or WorldConfig.of(**settings)
+    dataset, split, simulator = _people(
+        config.dataset, config.data_dir, config.split_seed, config.simulator, json.dumps(config.simulator_config, sort_keys=True)
+    )
+    return World(
+        dataset,
+        split,
+        simulator,
+        reward=config.reward,
+        slate_size=config.slate_size,
+        max_turns=config.max_turns,
+        history_length=config.history_length,
+        instruction_turns=config.instruction_turns,
+    )
+
+
+@lru_cache(maxsize=4)
+def _people(dataset: str, data_dir: str | None, seed: int, simulator: str, settings: str) -> tuple[Dataset, Split, UserSimulator]:
+    data = load_dataset(dataset, data_dir=data_dir)
+    split = data.split(seed=seed)
+    return data, split, SIMULATORS[simulator](data, split, json.loads(settings), cached=partial(cached_arrays))

@@ -1,0 +1,251 @@
+"""The world: it owns time. Every environment and every evaluation is a thin projection of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recoworld.batch import Batch
+from recoworld.errors import ConfigError, InvalidSlate
+from recoworld.luck import Keys, Luck, combine
+from recoworld.rewards import Outcome, Reward
+from recoworld.types import Act, Bools, Feedback, Floats, History, Instruction, Ints, Mindset, Slates, Turn, UserSimulator
+from recoworld.users import Dataset, Split
+
+_TURN = np.array(0xD1B54A32D192ED03, np.uint64)  # an odd number far from luck's own stride
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class State(Batch):
+    """Everything that a session still depends on, `n` sessions side by side: what `World.snapshot` returns."""
+
+    keys: Keys
+    """One random key a session ``[n]``, made of its seed and its user."""
+    history: History
+    mindset: Mindset
+
+
+class World:
+    """`n` users and a recommender that meet turn by turn.
+
+        world = World(dataset, split, simulator, slate_size=10)
+        world.reset(users, seeds)
+        while ...:
+            turn = world.step(slates)     # slates int64 [n, k] -> Turn
+
+    A session depends on its user, its seed and the slates shown, and on nothing else: not on the batch it is in.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        split: Split,
+        simulator: UserSimulator,
+        *,
+        reward: Reward | Mapping[str, float] | None = None,
+        slate_size: int = 10,
+        max_turns: int = 20,
+        history_length: int = 100,
+        instruction_turns: int = 3,
+    ) -> None:
+        """history_length: items of the past that policies see. instruction_turns: slates for which an instruction stays in force.
+
+        Raises ConfigError for sizes out of range.
+        """
+        for name, value, low, high in (
+            ("slate_size", slate_size, 1, len(dataset.catalog)),
+            ("max_turns", max_turns, 1, 100_000),
+            ("history_length", history_length, slate_size, 100_000),
+            ("instruction_turns", instruction_turns, 1, 100_000),
+        ):
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or not low <= value <= high:
+                raise ConfigError(f"{name}: got {value!r}; expected an integer from {low} to {high}")
+        self.dataset, self.split, self.simulator = dataset, split, simulator
+        self.catalog = dataset.catalog
+        self.reward = reward if isinstance(reward, Reward) else Reward(reward)
+        self.slate_size, self.max_turns = int(slate_size), int(max_turns)
+        self.history_length, self.instruction_turns = int(history_length), int(instruction_turns)
+        self._past_items, self._past_acts = _past(dataset, split, self.history_length)
+        self._state: State | None = None
+
+    # time
+
+    def reset(self, users: Ints, seeds: NDArray[Any]) -> None:
+        """Open a session for each of `users` (indices ``[n]``) under `seeds` (integers ``[n]``). Raises ConfigError."""
+        users, seeds = np.atleast_1d(np.asarray(users)), np.atleast_1d(np.asarray(seeds))
+        if users.ndim != 1 or users.shape != seeds.shape or users.size == 0 or users.dtype.kind not in "iu" or seeds.dtype.kind not in "iu":
+            raise ConfigError(f"reset: got users {users.dtype} {users.shape} and seeds {seeds.dtype} {seeds.shape}; expected integers, one of each a session")
+        if users.min() < 0 or users.max() >= len(self.dataset.users):
+            raise ConfigError(f"reset: got user indices from {users.min()} to {users.max()}; expected 0 to {len(self.dataset.users) - 1}")
+        self._state = self._open(users.astype(np.int64), seeds)
+
+    def reopen(self, rows: Ints, users: Ints, seeds: NDArray[Any]) -> None:
+        """Replace the sessions in `rows` by new ones; the others go on untouched."""
+        fresh = self._open(users, seeds)
+        exposures = self.state.history.exposures
+        self._state = self.state.put(rows, fresh)
+        # counted in place: put() would have copied the largest array of all
+        exposures[rows] = fresh.history.exposures
+        object.__setattr__(self._state.history, "exposures", exposures)
+
+    def step(self, slates: Slates) -> Turn:
+        """Show each user its slate, item indices ``[n, k]``. Raises InvalidSlate; then nothing has happened."""
+        before = self.state
+        slates = self.checked(slates)
+        history = before.history
+        luck = Luck(before.keys + history.turn.view(np.uint64) * _TURN)
+        feedback, mindset = self.simulator.respond(before.mindset, history, slates, luck)
+        parts, reward = self.reward(Outcome(catalog=self.catalog, slates=slates, feedback=feedback))
+        self._state = State(keys=before.keys, history=self._advanced(history, slates, feedback), mindset=mindset)
+        return Turn(slates=slates, feedback=feedback, parts=parts, reward=reward, mindset=mindset)
+
+    @property
+    def state(self) -> State:
+        """The sessions as they stand. Raises ConfigError before the first reset."""
+        if self._state is None:
+            raise ConfigError("the world has no sessions yet; call reset(users, seeds) first")
+        return self._state
+
+    @property
+    def cut(self) -> Bools:
+        """Sessions that have reached `max_turns` ``[n]``."""
+        return self.state.history.turn >= self.max_turns
+
+    # branching
+
+    def snapshot(self) -> State:
+        """The sessions as a value: restoring it continues identically, however often."""
+        return self.state.copy()
+
+    def restore(self, state: State) -> None:
+        """Go back to a snapshot, or on to any batch of sessions made of some (`State.take`)."""
+        self._state = state.copy()
+
+    def keep(self, rows: NDArray[Any]) -> None:
+        """Drop all sessions but these (indices or mask)."""
+        self._state = self.state.take(rows)
+
+    # rules
+
+    def checked(self, slates: Any) -> Slates:
+        """The slates as int64 ``[n, k]``. Raises InvalidSlate for anything that cannot be shown."""
+        n, k, n_items = len(self.state.keys), self.slate_size, len(self.catalog)
+        array = np.asarray(slates)
+        if array.dtype.kind not in "iu":
+            raise InvalidSlate(f"slates are {array.dtype}; expected integers: item indices 0 to {n_items - 1}")
+        if array.shape != (n, k):
+            raise InvalidSlate(f"slates have shape {array.shape}; expected ({n}, {k}): {n} user(s), {k} slots each")
+        if array.dtype != np.int64:
+            if array.dtype == np.uint64 and array.max() >= n_items:
+                raise InvalidSlate(f"a slate holds item {array.max()}; expected item indices 0 to {n_items - 1}")
+            array = array.astype(np.int64)
+        if (array.view(np.uint64) >= n_items).any():
+            row, slot = np.argwhere((array < 0) | (array >= n_items))[0]
+            raise InvalidSlate(f"slate {row}, slot {slot} holds item {array[row, slot]}; expected item indices 0 to {n_items - 1}")
+        twice = repeated(array)
+        if twice.any():
+            row, slot = np.argwhere(twice)[0]
+            raise InvalidSlate(f"slate {row} shows item {array[row, slot]} twice (again in slot {slot}); expected {k} different items")
+        return array
+
+    def _open(self, users: Ints, seeds: NDArray[Any]) -> State:
+        n, k, log = len(users), self.slate_size, self.dataset.interactions
+        keys = combine(seeds, users)
+        starts, ends = log.indptr[users], self.split.visible_end[users]
+        exposures = np.zeros((n, len(self.catalog)), np.uint8)
+        exposures[np.repeat(np.arange(n), ends - starts), log.items[log.rows(starts, ends)]] = 1
+        history = History(
+            users=users,
+            turn=np.zeros(n, np.int64),
+            items=self._past_items[users],
+            acts=self._past_acts[users],
+            slate=np.zeros((n, k), np.int32),
+            response=np.zeros((n, k, 6), np.float32),
+            exposures=exposures,
+            standing=Instruction.none(n),
+            age=np.zeros(n, np.int64),
+        )
+        return State(keys=keys, history=history, mindset=self.simulator.begin(users, Luck(keys)))
+
+    def _advanced(self, before: History, slates: Slates, feedback: Feedback) -> History:
+        """The history after one more turn."""
+        n, k = slates.shape
+        exposures = before.exposures.reshape(-1)
+        met = slates if n == 1 else slates + (np.arange(n) * len(self.catalog))[:, None]
+        exposures[met] = np.minimum(exposures.take(met), 254) + np.uint8(1)
+        shown = (slates + 1).astype(np.int32)
+        items, acts = np.empty_like(before.items), np.empty_like(before.acts)
+        items[:, :-k], acts[:, :-k] = before.items[:, k:], before.acts[:, k:]
+        items[:, -k:], acts[:, -k:] = shown, strongest(feedback)
+        standing, age = before.standing, before.age
+        said, old = feedback.instruction, before.standing.kind > 0
+        if said.kind.any() or old.any():
+            new, fading = said.kind > 0, old & (age + 1 >= self.instruction_turns)
+            standing = _replaced(standing, np.flatnonzero(new | fading), said)
+            age = np.where(new, 0, age + (old & ~fading))
+        return History(
+            users=before.users,
+            turn=before.turn + 1,
+            items=items,
+            acts=acts,
+            slate=shown,
+            response=self._response(slates, feedback),
+            exposures=before.exposures,
+            standing=standing,
+            age=age,
+        )
+
+    def _response(self, slates: Slates, feedback: Feedback) -> Floats:
+        out = np.empty((*slates.shape, 6), np.float32)
+        out[..., 0], out[..., 1], out[..., 2], out[..., 3] = feedback.clicked, feedback.liked, feedback.commented, feedback.shared
+        np.divide(feedback.watch, self.catalog.durations.take(slates), out=out[..., 4])
+        out[..., 5] = feedback.skipped
+        return out
+
+
+def repeated(slates: NDArray[Any]) -> Bools:
+    """Slots that hold an item which an earlier slot of the same slate holds already ``[n, k]``."""
+    n, k = slates.shape
+    if n == 1 and len(set(slates[0].tolist())) == k:  # a set is three times as fast as a sort for one user
+        return np.zeros((1, k), np.bool_)
+    order = np.sort(slates, axis=1)
+    out = np.zeros((n, k), np.bool_)
+    for row in np.flatnonzero((order[:, 1:] == order[:, :-1]).any(axis=1)):
+        _, first = np.unique(slates[row], return_index=True)
+        out[row] = True
+        out[row, first] = False
+    return out
+
+
+def strongest(feedback: Feedback) -> NDArray[np.int8]:
+    """`Act` of each slot ``[n, k]``: the strongest thing that happened there."""
+    acts = np.int8(Act.UNSEEN) + feedback.examined.view(np.int8) + feedback.clicked.view(np.int8)
+    for done, act in ((feedback.liked, Act.LIKED), (feedback.commented, Act.COMMENTED), (feedback.shared, Act.SHARED)):
+        acts = np.maximum(acts, done.view(np.int8) * np.int8(act))
+    return acts
+
+
+def _replaced(standing: Instruction, rows: Ints, said: Instruction) -> Instruction:
+    if said.texts is not None and standing.texts is None:
+        blank = np.full(len(standing.kind), "", dtype=object)
+        standing = Instruction(kind=standing.kind, aspect=standing.aspect, value=standing.value, phrasing=standing.phrasing, texts=blank)
+    if said.texts is None and standing.texts is not None:
+        said = Instruction(kind=said.kind, aspect=said.aspect, value=said.value, phrasing=said.phrasing, texts=np.full(len(said.kind), "", dtype=object))
+    return standing.put(rows, said.take(rows))
+
+
+def _past(dataset: Dataset, split: Split, length: int) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
+    """What policies see of every user before its first turn: the last `length` visible interactions, padded in front."""
+    log, n = dataset.interactions, len(dataset.users)
+    items, acts = np.zeros((n, length), np.int32), np.zeros((n, length), np.int8)
+    ends = split.visible_end
+    starts = np.maximum(log.indptr[:-1], ends - length)
+    rows, users = log.rows(starts, ends), np.repeat(np.arange(n), ends - starts)
+    columns = rows - ends[users] + length
+    items[users, columns] = log.items[rows] + 1
+    acts[users, columns] = np.where(dataset.liked[rows], np.int8(Act.RATED), np.int8(Act.DISLIKED))
+    return items, acts
