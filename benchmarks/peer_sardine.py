@@ -53,7 +53,7 @@ def main() -> None:
     ]
     rows = []
     for n_items, arguments, bare, note in settings:
-        np.random.seed(0)  # the item vectors come from NumPy's global generator
+        np.random.seed(0)  # noqa: NPY002  the item vectors come from NumPy's global generator
         env = gymnasium.make(ENV_ID, **arguments)
         env = env.unwrapped if bare else env
         steps_per_s = best_steps_per_s(env, n_items, options.seconds, options.windows)

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib.util
+import importlib
 import json
 import os
 import platform
@@ -87,7 +87,7 @@ PEERS = (
         pythons=((3, 11), (3, 10), (3, 9)),
         pins=(*TENSORFLOW, "tensorflow-probability==0.23.0", "edward2==0.0.2"),
         bare=("recsim-ng==0.1.2",),
-        takes="1-3 min, 1.3 GB",
+        takes="1-3 min, 1.5 GB",
         script=("peer_recsim_ng.py", "--library", "recsim-ng"),
     ),
     Peer(
@@ -96,7 +96,7 @@ PEERS = (
         pythons=((3, 11), (3, 10), (3, 9)),
         pins=TENSORFLOW,
         bare=("recsim==0.2.4", "dopamine-rl==4.0.9"),
-        takes="1-3 min, 1.2 GB",
+        takes="1-3 min, 1.5 GB",
         script=("peer_recsim_ng.py", "--library", "recsim"),
     ),
 )
@@ -121,31 +121,33 @@ def row(name: str, version: str, setting: str, steps_per_s: float | None, respon
 
 
 def run(command: Sequence[str | Path], what: str, timeout: float) -> str:
-    """The output of `command`; raises `Failed` where it fails or takes too long, and leaves no process of it behind."""
+    """The output of `command`; raises `Failed` where it fails or takes too long, and leaves no process or file of it behind."""
     env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PIP_USER", "PIP_TARGET")}
     env |= {"PYTHONNOUSERSITE": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"}
-    try:
-        process = subprocess.Popen(
-            [str(part) for part in command],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            env=env,
-            start_new_session=os.name == "posix",  # a group of its own: what pip starts ends with it
-        )
-    except OSError as error:
-        raise Failed(f"{what}: {error}") from None
-    try:
-        out, err = process.communicate(timeout=timeout)
-    except BaseException as error:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL) if os.name == "posix" else process.kill()
-        process.communicate()
-        if isinstance(error, subprocess.TimeoutExpired):
-            raise Failed(f"{what}: took longer than {timeout:.0f} s and was stopped") from None
-        raise
+    with tempfile.TemporaryDirectory(prefix="recoworld-peer-", ignore_cleanup_errors=True) as scratch:
+        env |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), scratch)  # killed, pip and TensorFlow leave files there
+        try:
+            process = subprocess.Popen(
+                [str(part) for part in command],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+                env=env,
+                start_new_session=os.name == "posix",  # a group of its own: what pip starts ends with it
+            )
+        except OSError as error:
+            raise Failed(f"{what}: {error}") from None
+        try:
+            out, err = process.communicate(timeout=timeout)
+        except BaseException as error:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL) if os.name == "posix" else process.kill()
+            process.communicate()
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise Failed(f"{what}: took longer than {timeout:g} s and was stopped") from None
+            raise
     if process.returncode:
         raise Failed(f"{what}: exit status {process.returncode}: {reason(err or out)}")
     return out
@@ -245,27 +247,25 @@ def load_throughput() -> ModuleType:
     path = HERE / "throughput.py"
     if not path.is_file():
         raise Failed(f"{path} is missing: RecoWorld was not measured")
-    spec = importlib.util.spec_from_file_location("throughput", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["throughput"] = module  # dataclasses look their module up
+    if str(HERE) not in sys.path:
+        sys.path.insert(0, str(HERE))
     try:
-        spec.loader.exec_module(module)
         import recoworld  # noqa: F401
+
+        return importlib.import_module("throughput")
     except ModuleNotFoundError as error:
         raise Failed(f"not measured: {error}; RecoWorld must be installed in this Python ({sys.executable}): pip install -e .") from None
-    return module
 
 
-def fastest(step: Callable[[int], None], options: argparse.Namespace) -> float:
-    """Steps per second in the fastest window; `step` gets the number of the step."""
+def fastest(step: Callable[[int], int], options: argparse.Namespace) -> float:
+    """Slates answered per second in the fastest window; `step` gets its number and says how many it answered."""
     made, best = 0, 0.0
     for _ in range(options.windows):
-        first, start = made, time.perf_counter()
+        answered, start = 0, time.perf_counter()
         while (elapsed := time.perf_counter() - start) < options.seconds:
-            step(made)
+            answered += step(made)
             made += 1
-        best = max(best, (made - first) / elapsed)
+        best = max(best, answered / elapsed)
     return best
 
 
@@ -288,10 +288,11 @@ def measure_recoworld(options: argparse.Namespace, rows: list[dict[str, Any]]) -
     say("recoworld: measuring one user ...")
     env, one = make_single(), slates(1_000)
 
-    def step_one(i: int) -> None:
+    def step_one(i: int) -> int:
         _, _, terminated, truncated, _ = env.step(one[i % len(one)])
         if terminated or truncated:
             env.reset()
+        return 1
 
     env.reset(seed=0)
     single = fastest(step_one, options)
@@ -300,10 +301,20 @@ def measure_recoworld(options: argparse.Namespace, rows: list[dict[str, Any]]) -
 
     say(f"recoworld: measuring {N_USERS:,} users at once ...")
     envs, many = make_vector(N_USERS), [slates(N_USERS) for _ in range(8)]
+    same_step = getattr((envs.metadata or {}).get("autoreset_mode"), "name", "") == "SAME_STEP"
+    finished = 0
+
+    def step_many(i: int) -> int:
+        nonlocal finished
+        resetting = finished  # with NEXT_STEP autoreset those who finished are begun anew in this step and see no slate
+        _, _, terminated, truncated, _ = envs.step(many[i % len(many)])
+        finished = 0 if same_step else int(np.count_nonzero(terminated | truncated))
+        return N_USERS - resetting
+
     envs.reset(seed=0)
-    batched = fastest(lambda i: envs.step(many[i % len(many)]), options)
+    batched = fastest(step_many, options)  # slates/s
     envs.close()
-    rows.append(row("recoworld", version, f"{N_USERS:,} users, {setting}", batched, batched * N_USERS * SLATE_SIZE, note))
+    rows.append(row("recoworld", version, f"{N_USERS:,} users, {setting}", batched / N_USERS, batched * SLATE_SIZE, note))
 
     for env_id in options.env:
         say(f"recoworld: throughput.measure({env_id!r}) ...")
@@ -316,7 +327,7 @@ def measure_recoworld(options: argparse.Namespace, rows: list[dict[str, Any]]) -
         "setting": setting,
         "users": N_USERS,
         "single_steps_per_s": single,
-        "batched_responses_per_s": batched * N_USERS * SLATE_SIZE,
+        "batched_responses_per_s": batched * SLATE_SIZE,
         "note": note,
     }
 
@@ -348,9 +359,8 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         figures = ("-" if r[key] is None else f"{r[key]:,.0f}" for key in ("steps_per_s", "responses_per_s"))
         cells.append((r["name"], r["version"], r["setting"], *figures, f"[{notes.index(r['note']) + 1}]" if r["note"] else ""))
     widths = [max(len(line[column]) for line in cells) for column in range(6)]
-    aligned = [
-        "  ".join(c.rjust(w) if i in (3, 4) else c.ljust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))) for line in cells
-    ]
+    pad = [str.rjust if column in (3, 4) else str.ljust for column in range(6)]  # figures to the right
+    aligned = ["  ".join(pad[i](cell, widths[i]) for i, cell in enumerate(line)) for line in cells]
     aligned.insert(1, "  ".join("-" * w for w in widths))
     numbered = [textwrap.fill(f"[{i}] {note}", 132, subsequent_indent="    ") for i, note in enumerate(notes, 1)]
     return "\n".join([*(line.rstrip() for line in aligned), "", *numbered])

@@ -96,6 +96,14 @@ class Catalog:
         low, high = np.searchsorted(order, self.popularity, "left"), np.searchsorted(order, self.popularity, "right")
         return ((low + high - 1) / (2 * max(len(self) - 1, 1))).astype(np.float32)
 
+    @cached_property
+    def person_features(self) -> NDArray[np.float32]:
+        """Mean content vector of each person's items ``[n_people, n_features]``."""
+        sums = np.zeros((len(self.people_names), self.features.shape[1]), np.float32)
+        item, place = np.nonzero(self.people >= 0)
+        np.add.at(sums, self.people[item, place], self.features[item])
+        return sums / np.maximum(np.bincount(self.people[item, place], minlength=len(sums)), 1).astype(np.float32)[:, None]
+
     def label(self, item: int) -> str:
         """One line for a reader: title, year, genres."""
         title, year = str(self.titles[item]), int(self.years[item])

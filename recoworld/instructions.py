@@ -19,7 +19,8 @@ RELATED = (0.2, 0.8)
 # compliance by kind: what a slate without a match is worth, and what a share of matches adds
 _AT_NONE = np.array([0, 0, 1, 1, 0, 0, 0], np.float32)
 _PER_SHARE = np.array([0, 1 / 0.5, -1 / 0.5, -1 / 0.2, 1 / 1.0, 1 / 0.5, 1 / 0.5], np.float32)
-_ZERO, _ONE = np.float32(0), np.float32(1)
+_ZERO, _ONE = np.array(0, np.float32), np.array(1, np.float32)
+_DIFFERENT = np.array(Kind.DIFFERENT, np.int8)
 
 
 def matches(instruction: Instruction, catalog: Catalog, items: NDArray[Any] | None = None) -> Bools:
@@ -28,25 +29,30 @@ def matches(instruction: Instruction, catalog: Catalog, items: NDArray[Any] | No
     `items` are indices ``[n, m]``, or None for the whole catalogue (``m = n_items``). For MORE and ONLY, DIFFERENT and SURPRISE a
     match is an item that is asked for; for LESS and AVOID one that is not wanted. Rows without an instruction match nothing.
     """
-    n, whole = len(instruction.kind), items is None
+    n = len(instruction.kind)
     among = np.arange(len(catalog))[None, :] if items is None else items
+    aspects = set(instruction.aspect.tolist())
+    if len(aspects) == 1 and Aspect.NONE not in aspects:
+        return _having(aspects.pop(), instruction.kind, instruction.value, catalog, among)
     out = np.zeros((n, among.shape[1]), dtype=np.bool_)
-    for aspect in set(instruction.aspect[instruction.kind > 0].tolist()):
-        rows = np.flatnonzero((instruction.aspect == aspect) & (instruction.kind > 0))
-        shown = among if whole or len(rows) == n else among[rows]
-        value, other = instruction.value[rows, None], (instruction.kind[rows] == Kind.DIFFERENT)[:, None]
-        if aspect == Aspect.GENRE:
-            out[rows] = catalog.genres[shown, value] != other
-        elif aspect == Aspect.ERA:
-            out[rows] = catalog.decades[shown] == value
-        elif aspect == Aspect.POPULARITY:
-            out[rows] = (catalog.popularity_rank[shown] >= WELL_KNOWN) == (value > 0)
-        elif aspect == Aspect.PERSON:
-            out[rows] = (catalog.people[shown] == value[:, :, None]).any(axis=2)
-        elif aspect == Aspect.TITLE:
-            cosine = np.matmul(catalog.features[shown], catalog.features[value[:, 0]][:, :, None])[:, :, 0]
-            out[rows] = np.where(other, (cosine >= RELATED[0]) & (cosine < RELATED[1]), cosine >= RELATED[1])
+    for aspect in aspects - {Aspect.NONE}:
+        rows = (instruction.aspect == aspect).nonzero()[0]
+        out[rows] = _having(aspect, instruction.kind[rows], instruction.value[rows], catalog, among if items is None else among[rows])
     return out
+
+
+def _having(aspect: int, kind: NDArray[np.int8], value: NDArray[np.int32], catalog: Catalog, items: NDArray[Any]) -> Bools:
+    """`matches` for instructions about one aspect; items ``[n, m]`` or ``[1, m]``."""
+    if aspect == Aspect.GENRE:
+        return catalog.genres[items, value[:, None]] != (kind == _DIFFERENT)[:, None]
+    if aspect == Aspect.ERA:
+        return catalog.decades[items] == value[:, None]
+    if aspect == Aspect.POPULARITY:
+        return (catalog.popularity_rank[items] >= WELL_KNOWN) == (value > 0)[:, None]
+    if aspect == Aspect.PERSON:
+        return (catalog.people[items] == value[:, None, None]).any(axis=2)
+    cosine = np.matmul(catalog.features[items], catalog.features[value][:, :, None])[:, :, 0]
+    return np.where((kind == _DIFFERENT)[:, None], (cosine >= RELATED[0]) & (cosine < RELATED[1]), cosine >= RELATED[1])
 
 
 def compliance(instruction: Instruction, catalog: Catalog, slates: NDArray[Any]) -> Floats:
@@ -55,12 +61,16 @@ def compliance(instruction: Instruction, catalog: Catalog, slates: NDArray[Any])
     With `s` the share of slots that match: ``min(1, s / wanted)`` for MORE, DIFFERENT and SURPRISE (wanted 1/2) and ONLY (wanted 1),
     ``max(0, 1 - s / tolerated)`` for LESS (tolerated 1/2) and AVOID (tolerated 1/5).
     """
-    out = np.zeros(len(instruction.kind), dtype=np.float32)
-    rows = np.flatnonzero(instruction.kind)
+    n = len(instruction.kind)
+    out = np.zeros(n, dtype=np.float32)
+    if instruction is Instruction.none(n):
+        return out
+    rows = instruction.kind.nonzero()[0]
     if rows.size:
-        said = instruction if rows.size == len(out) else instruction.take(rows)
-        share = np.add.reduce(matches(said, catalog, slates[rows]), axis=1, dtype=np.float32) / np.float32(slates.shape[1])
-        out[rows] = np.clip(_AT_NONE[said.kind] + _PER_SHARE[said.kind] * share, _ZERO, _ONE)
+        said = instruction if rows.size == n else instruction.take(rows)
+        fit = matches(said, catalog, slates if rows.size == n else slates[rows])
+        share = np.add.reduce(fit, axis=1, dtype=np.float32) / np.float32(slates.shape[1])
+        out[rows] = np.minimum(np.maximum(_AT_NONE.take(said.kind) + _PER_SHARE.take(said.kind) * share, _ZERO), _ONE)
     return out
 
 

@@ -60,11 +60,26 @@ def combine(keys: Any, *more: Any) -> Keys:
 class Luck:
     """The random numbers of `n` users for one turn.
 
-    Every draw names a `stream`; the same stream gives the same numbers again, different streams are independent.
+    Every draw names a `stream`; the same stream gives the same numbers again, different streams are independent. Nobody writes to
+    what was drawn.
     """
 
     def __init__(self, keys: Keys) -> None:
-        self.keys = keys
+        """keys: one a user ``[n]``; or ``[turns, n]``, of which this is the first turn and `later` the next: all are drawn together."""
+        self._keys, self._turn, self._drawn = keys, 0, dict[Any, NDArray[Any]]()
+
+    @property
+    def keys(self) -> Keys:
+        """One key a user, uint64 ``[n]``."""
+        return self._keys if self._keys.ndim == 1 else self._keys[self._turn]
+
+    def later(self) -> Luck | None:
+        """The luck of the turn after, None after the last of them."""
+        if self._turn + 1 >= len(self._keys) or self._keys.ndim == 1:
+            return None
+        after = Luck(self._keys)
+        after._turn, after._drawn = self._turn + 1, self._drawn
+        return after
 
     def bits(self, width: int, stream: int = 0) -> Keys:
         """uint64 ``[n, width]``."""
@@ -72,25 +87,40 @@ class Luck:
 
     def uniform(self, width: int, stream: int = 0) -> Floats:
         """float32 ``[n, width]`` in (0, 1), never 0 nor 1; 24 random bits each."""
-        words = self.bits((width + 1) // 2, stream)
-        halves = (words if sys.byteorder == "little" else words.byteswap()).view(np.uint32)
-        out = (halves >> _EIGHT).astype(np.float32)
-        np.multiply(out, _SCALE, out=out)
-        np.add(out, _HALF, out=out)
-        return np.minimum(out, _ALMOST_ONE, out=out)[:, :width]
-
-    def logistic(self, width: int, stream: int = 0) -> Floats:
-        """Standard logistic noise float32 ``[n, width]``: ``z > noise`` happens with probability sigmoid(z)."""
-        u = self.uniform(width, stream)
-        return np.log(u / (_ONE - u))
-
-    def exponential(self, width: int, stream: int = 0) -> Floats:
-        """Standard exponential float32 ``[n, width]``: ``rate > noise`` happens with probability 1 - exp(-rate)."""
-        return -np.log(self.uniform(width, stream))
+        if self._keys.ndim == 1:
+            return _uniform(self._keys, width, stream)
+        drawn = self._drawn.get((width, stream))
+        if drawn is None:
+            drawn = self._drawn[width, stream] = _uniform(self._keys.reshape(-1), width, stream).reshape(*self._keys.shape, width)
+        return drawn[self._turn]
 
     def integers(self, high: int, width: int, stream: int = 0) -> NDArray[np.int64]:
         """int64 ``[n, width]`` in [0, high)."""
         return (self.bits(width, stream) % np.uint64(high)).astype(np.int64)
+
+
+def logistic(u: Floats) -> Floats:
+    """Standard logistic noise out of uniform numbers: ``z > noise`` happens with probability sigmoid(z)."""
+    return np.log(u / (_ONE - u))
+
+
+def exponential(u: Floats) -> Floats:
+    """Standard exponential noise out of uniform numbers: ``rate > noise`` happens with probability 1 - exp(-rate)."""
+    return -np.log(u)
+
+
+def gumbel(u: Floats) -> Floats:
+    """Standard Gumbel noise out of uniform numbers: the argmax of ``log p + noise`` is a draw from p."""
+    return -np.log(-np.log(u))
+
+
+def _uniform(keys: Keys, width: int, stream: int) -> Floats:
+    words = _mixed((keys ^ _stream(stream))[:, None] + _steps((width + 1) // 2))
+    halves = (words if sys.byteorder == "little" else words.byteswap()).view(np.uint32)
+    out = (halves >> _EIGHT).astype(np.float32)
+    np.multiply(out, _SCALE, out=out)
+    np.add(out, _HALF, out=out)
+    return np.minimum(out, _ALMOST_ONE, out=out)[:, :width]
 
 
 _ALMOST_ONE = np.array(1.0 - 2.0**-24, dtype=np.float32)

@@ -11,8 +11,12 @@ from recoworld.catalog import Catalog
 from recoworld.errors import ConfigError, UnknownName
 from recoworld.types import Feedback, Floats, Slates
 
-DEFAULT_WEIGHTS = {"engagement": 1.0, "watch": 0.1, "retention": 1.0, "instruction": 0.25, "diversity": 0.0}
-"""Retention over the session is the aim (RecoWorld, section 4): a turn that the user stays for is worth as much as a click on every slot."""
+DEFAULT_WEIGHTS = {"engagement": 1.0, "watch": 0.1, "retention": 1.0, "instruction": 0.25}
+"""Retention over the session is the aim (RecoWorld, section 4): a turn that the user stays for is worth as much as a click on every slot.
+A part is computed where it has a weight; give ``"diversity": 0.0`` to see it without rewarding it."""
+
+
+_WORTH = np.array([1, 1, 2, 3, 0, 0], np.float32)  # whole numbers: their sums are exact in any order
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -22,13 +26,14 @@ class Outcome:
     catalog: Catalog
     slates: Slates
     feedback: Feedback
+    response: Floats
+    """The feedback as one array: click, like, comment, share, share watched, skip ``[n, k, 6]`` (`History.response`)."""
 
 
 def engagement(outcome: Outcome) -> Floats:
     """Per slot: 1 a click, 1 more for a like, 2 for a comment, 3 for a share; in [0, 7]."""
-    f = outcome.feedback
-    deeds = f.clicked.view(np.int8) + f.liked.view(np.int8) + _TWO * f.commented.view(np.int8) + _THREE * f.shared.view(np.int8)
-    return np.add.reduce(deeds, axis=1, dtype=np.float32) / np.float32(f.clicked.shape[1])
+    worth = np.matmul(outcome.response, _WORTH)
+    return np.add.reduce(worth, axis=1) / np.float32(worth.shape[1])
 
 
 def watch(outcome: Outcome) -> Floats:
@@ -55,8 +60,6 @@ def diversity(outcome: Outcome) -> Floats:
     total = np.add.reduce(x, axis=1)  # |sum x|^2 = k + the sum of cosines of all ordered pairs
     return 1 - (np.add.reduce(total * total, axis=1) - np.float32(k)) / np.float32(k * (k - 1))
 
-
-_TWO, _THREE = np.array(2, np.int8), np.array(3, np.int8)
 
 PARTS: dict[str, Callable[[Outcome], Floats]] = {
     "engagement": engagement,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -74,8 +75,16 @@ class Instruction(Batch):
 
     @classmethod
     def none(cls, n: int) -> Instruction:
-        """Nobody says anything."""
-        return cls(kind=np.zeros(n, np.int8), aspect=np.zeros(n, np.int8), value=np.zeros(n, np.int32), phrasing=np.zeros(n, np.uint32))
+        """Nobody says anything: one shared, read-only value for each `n`, so that ``is`` tells silence at once."""
+        return _silence(n)
+
+
+@lru_cache(maxsize=32)
+def _silence(n: int) -> Instruction:
+    fields = (np.zeros(n, np.int8), np.zeros(n, np.int8), np.zeros(n, np.int32), np.zeros(n, np.uint32))
+    for field in fields:
+        field.flags.writeable = False
+    return Instruction(kind=fields[0], aspect=fields[1], value=fields[2], phrasing=fields[3])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,12 @@ from recoworld.rewards import Outcome, Reward
 from recoworld.types import Act, Bools, Feedback, Floats, History, Instruction, Ints, Mindset, Slates, Turn, UserSimulator
 from recoworld.users import Dataset, Split
 
+_AHEAD = 8  # session-turns whose luck is drawn at once
 _TURN = np.array(0xD1B54A32D192ED03, np.uint64)  # an odd number far from luck's own stride
+_MOST, _ONE_MORE, _ONE = np.array(254, np.uint8), np.array(1, np.uint8), np.array(1, np.int64)
+_DEEDS = np.array([1, 2, 4, 8, 0, 0], np.float32)  # a bit for click, like, comment, share; sums of them are exact in any order
+# the act for each set of deeds, less one, since having examined the slot adds one
+_STRONGEST = np.array([Act.UNSEEN] + [Act.CLICKED - 1 + max(0, deeds.bit_length() - 1) for deeds in range(1, 16)], np.int8)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -71,6 +77,7 @@ class World:
         self.history_length, self.instruction_turns = int(history_length), int(instruction_turns)
         self._past_items, self._past_acts = _past(dataset, split, self.history_length)
         self._state: State | None = None
+        self._luck: Luck | None = None  # of the next turn, where it is drawn already
 
     # time
 
@@ -81,26 +88,26 @@ class World:
             raise ConfigError(f"reset: got users {users.dtype} {users.shape} and seeds {seeds.dtype} {seeds.shape}; expected integers, one of each a session")
         if users.min() < 0 or users.max() >= len(self.dataset.users):
             raise ConfigError(f"reset: got user indices from {users.min()} to {users.max()}; expected 0 to {len(self.dataset.users) - 1}")
-        self._state = self._open(users.astype(np.int64), seeds)
+        self._at(self._open(users.astype(np.int64), seeds))
 
     def reopen(self, rows: Ints, users: Ints, seeds: NDArray[Any]) -> None:
         """Replace the sessions in `rows` by new ones; the others go on untouched."""
-        fresh = self._open(users, seeds)
-        exposures = self.state.history.exposures
-        self._state = self.state.put(rows, fresh)
-        # counted in place: put() would have copied the largest array of all
+        state, fresh = self.state, self._open(users, seeds)
+        exposures = state.history.exposures  # by far the largest array: counted in place, copied for snapshots alone
         exposures[rows] = fresh.history.exposures
-        object.__setattr__(self._state.history, "exposures", exposures)
+        merged = _uncounted(state).put(rows, _uncounted(fresh))
+        self._at(replace(merged, history=replace(merged.history, exposures=exposures)))
 
     def step(self, slates: Slates) -> Turn:
         """Show each user its slate, item indices ``[n, k]``. Raises InvalidSlate; then nothing has happened."""
         before = self.state
         slates = self.checked(slates)
         history = before.history
-        luck = Luck(before.keys + history.turn.view(np.uint64) * _TURN)
+        luck = self._luck or self._fresh_luck()
         feedback, mindset = self.simulator.respond(before.mindset, history, slates, luck)
-        parts, reward = self.reward(Outcome(catalog=self.catalog, slates=slates, feedback=feedback))
-        self._state = State(keys=before.keys, history=self._advanced(history, slates, feedback), mindset=mindset)
+        response = self._response(slates, feedback)
+        parts, reward = self.reward(Outcome(catalog=self.catalog, slates=slates, feedback=feedback, response=response))
+        self._at(State(keys=before.keys, history=self._advanced(history, slates, feedback, response), mindset=mindset), luck.later())
         return Turn(slates=slates, feedback=feedback, parts=parts, reward=reward, mindset=mindset)
 
     @property
@@ -115,6 +122,14 @@ class World:
         """Sessions that have reached `max_turns` ``[n]``."""
         return self.state.history.turn >= self.max_turns
 
+    def _at(self, state: State, luck: Luck | None = None) -> None:
+        self._state, self._luck = state, luck
+
+    def _fresh_luck(self) -> Luck:
+        keys, turn = self.state.keys, self.state.history.turn.view(np.uint64)
+        ahead = _AHEAD // len(keys)
+        return Luck(keys + (turn if ahead < 2 else turn + np.arange(ahead, dtype=np.uint64)[:, None]) * _TURN)
+
     # branching
 
     def snapshot(self) -> State:
@@ -123,11 +138,11 @@ class World:
 
     def restore(self, state: State) -> None:
         """Go back to a snapshot, or on to any batch of sessions made of some (`State.take`)."""
-        self._state = state.copy()
+        self._at(state.copy())
 
     def keep(self, rows: NDArray[Any]) -> None:
         """Drop all sessions but these (indices or mask)."""
-        self._state = self.state.take(rows)
+        self._at(self.state.take(rows))
 
     # rules
 
@@ -143,12 +158,16 @@ class World:
             if array.dtype == np.uint64 and array.max() >= n_items:
                 raise InvalidSlate(f"a slate holds item {array.max()}; expected item indices 0 to {n_items - 1}")
             array = array.astype(np.int64)
+        if n == 1:  # Python is three times as fast as NumPy on ten numbers
+            row = array[0].tolist()
+            if 0 <= min(row) and max(row) < n_items and len(set(row)) == k:
+                return array
         if (array.view(np.uint64) >= n_items).any():
             row, slot = np.argwhere((array < 0) | (array >= n_items))[0]
             raise InvalidSlate(f"slate {row}, slot {slot} holds item {array[row, slot]}; expected item indices 0 to {n_items - 1}")
         twice = repeated(array)
         if twice.any():
-            row, slot = np.argwhere(twice)[0]
+            row, slot = np.argwhere(twice)[0].tolist()
             raise InvalidSlate(f"slate {row} shows item {array[row, slot]} twice (again in slot {slot}); expected {k} different items")
         return array
 
@@ -171,29 +190,30 @@ class World:
         )
         return State(keys=keys, history=history, mindset=self.simulator.begin(users, Luck(keys)))
 
-    def _advanced(self, before: History, slates: Slates, feedback: Feedback) -> History:
+    def _advanced(self, before: History, slates: Slates, feedback: Feedback, response: Floats) -> History:
         """The history after one more turn."""
         n, k = slates.shape
         exposures = before.exposures.reshape(-1)
-        met = slates if n == 1 else slates + (np.arange(n) * len(self.catalog))[:, None]
-        exposures[met] = np.minimum(exposures.take(met), 254) + np.uint8(1)
-        shown = (slates + 1).astype(np.int32)
+        met = slates if n == 1 else slates + row_starts(n, len(self.catalog))
+        exposures[met] = np.minimum(exposures.take(met), _MOST) + _ONE_MORE
+        shown = (slates + _ONE).astype(np.int32)
         items, acts = np.empty_like(before.items), np.empty_like(before.acts)
         items[:, :-k], acts[:, :-k] = before.items[:, k:], before.acts[:, k:]
-        items[:, -k:], acts[:, -k:] = shown, strongest(feedback)
+        items[:, -k:], acts[:, -k:] = shown, _strongest(feedback, response)
         standing, age = before.standing, before.age
-        said, old = feedback.instruction, before.standing.kind > 0
-        if said.kind.any() or old.any():
-            new, fading = said.kind > 0, old & (age + 1 >= self.instruction_turns)
-            standing = _replaced(standing, np.flatnonzero(new | fading), said)
-            age = np.where(new, 0, age + (old & ~fading))
+        said, silence = feedback.instruction, Instruction.none(n)
+        if said is not silence or standing is not silence:
+            older = age + (standing.kind > 0)
+            ending = (said.kind > 0) | (older >= self.instruction_turns)
+            age = older * ~ending
+            standing = _replaced(standing, ending.nonzero()[0], said)
         return History(
             users=before.users,
-            turn=before.turn + 1,
+            turn=before.turn + _ONE,
             items=items,
             acts=acts,
             slate=shown,
-            response=self._response(slates, feedback),
+            response=response,
             exposures=before.exposures,
             standing=standing,
             age=age,
@@ -221,21 +241,35 @@ def repeated(slates: NDArray[Any]) -> Bools:
     return out
 
 
-def strongest(feedback: Feedback) -> NDArray[np.int8]:
+@lru_cache(maxsize=16)
+def row_starts(n: int, width: int) -> Ints:
+    """Where the rows of a C-ordered ``[n, width]`` array begin, ``[n, 1]``."""
+    return (np.arange(n, dtype=np.int64) * width)[:, None]
+
+
+def _strongest(feedback: Feedback, response: Floats) -> NDArray[np.int8]:
     """`Act` of each slot ``[n, k]``: the strongest thing that happened there."""
-    acts = np.int8(Act.UNSEEN) + feedback.examined.view(np.int8) + feedback.clicked.view(np.int8)
-    for done, act in ((feedback.liked, Act.LIKED), (feedback.commented, Act.COMMENTED), (feedback.shared, Act.SHARED)):
-        acts = np.maximum(acts, done.view(np.int8) * np.int8(act))
-    return acts
+    deeds = np.matmul(response, _DEEDS).astype(np.int8)
+    return _STRONGEST.take(deeds) + feedback.examined.view(np.int8)
 
 
 def _replaced(standing: Instruction, rows: Ints, said: Instruction) -> Instruction:
-    if said.texts is not None and standing.texts is None:
-        blank = np.full(len(standing.kind), "", dtype=object)
-        standing = Instruction(kind=standing.kind, aspect=standing.aspect, value=standing.value, phrasing=standing.phrasing, texts=blank)
-    if said.texts is None and standing.texts is not None:
-        said = Instruction(kind=said.kind, aspect=said.aspect, value=said.value, phrasing=said.phrasing, texts=np.full(len(said.kind), "", dtype=object))
-    return standing.put(rows, said.take(rows))
+    """What is in force after `rows` were replaced by what was said there, perhaps nothing."""
+    n = len(said.kind)
+    if not rows.size:
+        return standing
+    if standing.texts is not None or said.texts is not None:
+        standing, said = _worded(standing), _worded(said)
+    after = said if rows.size == n else standing.put(rows, said.take(rows))
+    return after if after.kind.any() else Instruction.none(n)
+
+
+def _uncounted(state: State) -> State:
+    return replace(state, history=replace(state.history, exposures=None))  # type: ignore[arg-type]  # put back by the caller
+
+
+def _worded(instruction: Instruction) -> Instruction:
+    return instruction if instruction.texts is not None else replace(instruction, texts=np.full(len(instruction.kind), "", dtype=object))
 
 
 def _past(dataset: Dataset, split: Split, length: int) -> tuple[NDArray[np.int32], NDArray[np.int8]]:

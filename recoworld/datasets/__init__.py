@@ -29,23 +29,31 @@ def load_dataset(name: str, *, data_dir: str | None = None) -> Dataset:
     Raises UnknownName, and what the loader raises, each a `RecoWorldError`.
     """
     settings = tuple(os.environ.get(f"RECOWORLD_{key}") for key in ("DATA", "CACHE", "HOME"))
-    return _open(name, data_dir, DATASETS.target(name) if hasattr(DATASETS, "target") else None, stamp(name, home=data_dir), settings)
+    loader = DATASETS[name] if name in DATASETS else None  # noqa: SIM401 - a Registry has no get
+    return _open(name, data_dir, loader, stamp(name, home=data_dir), settings)
 
 
 @lru_cache(maxsize=4)
-def _open(name: str, data_dir: str | None, *_key: Any) -> Dataset:
+def _open(name: str, data_dir: str | None, loader: Any, *_key: object) -> Dataset:
+    if loader is not None:
+        return _frozen(loader(data_dir=data_dir))
     if name.startswith("recbole:"):
-        path = name.removeprefix("recbole:")
-        folders = [Path(path).expanduser()] + [Path(root).expanduser() / path for root in (data_dir, os.environ.get("RECOWORLD_DATA")) if root]
-        return _frozen(DATASETS["recbole"](data_dir=str(next((folder for folder in folders if folder.exists()), folders[0]))))
+        return _frozen(DATASETS["recbole"](data_dir=_folder(name.removeprefix("recbole:"), data_dir)))
     imported = list_imported(home=data_dir)
     if name in imported:
         return _frozen(load_imported(name, home=data_dir))
     try:
-        load = DATASETS[name]
+        return _frozen(DATASETS[name](data_dir=data_dir))  # "module:function"
     except UnknownName:
         raise UnknownName("data set", name, [*DATASETS, *imported]) from None
-    return _frozen(load(data_dir=data_dir))
+
+
+def _folder(path: str, data_dir: str | None) -> str | None:
+    if not path:
+        return data_dir
+    roots = [Path(root).expanduser() for root in (data_dir, os.environ.get("RECOWORLD_DATA")) if root]
+    places = [Path(path).expanduser(), *(root / path for root in roots)]
+    return str(next((place for place in places if place.exists()), places[0]))
 
 
 def _frozen(dataset: Dataset) -> Dataset:

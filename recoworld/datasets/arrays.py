@@ -58,7 +58,9 @@ def cached_dataset(key: str, build: Callable[[], Dataset], *, cache_dir: str | P
     return unpack(cached_arrays(key, lambda: pack(build()), cache_dir=cache_dir))
 
 
-def by_user(users: NDArray[Any], items: NDArray[Any], ratings: NDArray[Any] | None, times: NDArray[Any] | None, *, n_users: int) -> Interactions:
+def by_user(
+    users: NDArray[Any], items: NDArray[Any], ratings: NDArray[Any] | None, times: NDArray[Any] | None, *, n_users: int
+) -> Interactions:
     """The log ``[n]`` of user and item indices, sorted by user, then time, then position."""
     when = np.arange(len(users)) if times is None else times
     order = np.lexsort((when, users))  # stable: ties stay in the order of the file

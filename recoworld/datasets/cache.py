@@ -80,9 +80,13 @@ def cached_arrays(key: str, build: Callable[[], Arrays], *, cache_dir: str | Pat
 def write_arrays(path: Path, key: str, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write arrays as uncompressed .npz, complete or not at all. Raises OSError, and ValueError for arrays of objects."""
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
-        for name, array in {_MARK: np.array(f"{FORMAT} {key}"), **arrays}.items():
+        for name, array in {_MARK: np.array(_mark(key, arrays)), **arrays}.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
+
+
+def _mark(key: str, arrays: Iterable[str]) -> str:
+    return f"{FORMAT} {key} {' '.join(sorted(arrays))}"  # with the names, for a damaged directory may lose some
 
 
 def read_arrays(path: Path, key: str) -> Arrays | None:
@@ -95,7 +99,7 @@ def read_arrays(path: Path, key: str) -> Arrays | None:
                     return None  # foreign, and perhaps made to swell
                 member = io.BytesIO(archive.read(info))  # read whole first, which compares the checksum
                 arrays[info.filename.removesuffix(".npy")] = np.lib.format.read_array(member, allow_pickle=False)
-        return arrays if str(arrays.pop(_MARK)) == f"{FORMAT} {key}" else None
+        return arrays if str(arrays.pop(_MARK)) == _mark(key, arrays) else None
     except Exception:  # whatever a damaged archive does to its readers, the answer is to build anew
         return None
 

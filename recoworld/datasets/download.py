@@ -15,6 +15,8 @@ from recoworld.errors import DownloadFailed
 TIMEOUT = (10.0, 60.0)
 """Seconds to connect, and between two packets."""
 TRIES = 2
+LARGEST = 2**28
+"""Bytes of an archive."""
 
 
 def fetch(url: str, md5: str, folder: Path, members: Mapping[str, int], advice: str) -> None:
@@ -30,20 +32,36 @@ def fetch(url: str, md5: str, folder: Path, members: Mapping[str, int], advice: 
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for _ in range(TRIES):
-            bar = _Bar(url)
             try:
                 with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as temporary:  # our own: others may download too
-                    loader = pooch.HTTPDownloader(progressbar=bar, timeout=TIMEOUT)
-                    archive = pooch.retrieve(url, known_hash=f"md5:{md5}", fname="archive.zip", path=temporary, downloader=loader)
+                    archive = pooch.retrieve(url, known_hash=f"md5:{md5}", fname="archive.zip", path=temporary, downloader=_stream)
                     return _unpack(Path(archive), folder, members)
             except (requests.exceptions.RequestException, ValueError, zipfile.BadZipFile, KeyError) as error:
                 why = error
-            finally:
-                bar.close()
     except OSError as error:
         raise unwritable(folder, error, "RECOWORLD_CACHE") from error
     reason = " ".join(str(why).split())[:300]
-    raise DownloadFailed(f"cannot download {url}, tried {TRIES} times: {type(why).__name__}: {reason}; expected the archive with md5 {md5}; {advice}") from why
+    raise DownloadFailed(
+        f"cannot download {url}, tried {TRIES} times: {type(why).__name__}: {reason}; expected the archive with md5 {md5}; {advice}"
+    ) from why
+
+
+def _stream(url: str, output: str, _: Any) -> None:
+    """What pooch calls to download: with a bound, a bar on stderr, and the connection closed whatever happens."""
+    import requests
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    with requests.get(url, stream=True, timeout=TIMEOUT) as response, open(output, "wb") as file, bar:
+        response.raise_for_status()
+        task = bar.add_task(f"downloading {url}", total=int(response.headers.get("Content-Length", 0)) or None)
+        for chunk in response.iter_content(2**16):
+            if file.tell() + len(chunk) > LARGEST:
+                raise ValueError(f"more than {LARGEST:,} bytes")
+            file.write(chunk)
+            bar.update(task, completed=file.tell())
 
 
 def _unpack(archive: Path, folder: Path, members: Mapping[str, int]) -> None:
@@ -54,26 +72,3 @@ def _unpack(archive: Path, folder: Path, members: Mapping[str, int]) -> None:
                 if len(data) > limit:
                     raise zipfile.BadZipFile(f"{name} has more than {limit:,} bytes")
                 temporary.write_bytes(data)
-
-
-class _Bar:
-    """What pooch asks of a progress bar, drawn by rich."""
-
-    def __init__(self, url: str) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-        self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
-        self._task = self._progress.add_task(f"downloading {url}", total=None)
-        self.total: Any = 0
-
-    def update(self, size: int) -> None:
-        self._progress.start()
-        self._progress.update(self._task, total=self.total or None, advance=size)
-
-    def reset(self) -> None:
-        self._progress.update(self._task, completed=0)
-
-    def close(self) -> None:
-        self._progress.stop()

@@ -73,4 +73,6 @@ def bad_line(path: Path, line: int, got: object, expected: str, advice: str = ""
 def unwritable(folder: Path, error: OSError, variable: str) -> CacheUnwritable:
     """The error for a folder that has to be written and cannot be."""
     why = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or str(error)
-    return CacheUnwritable(f"cannot write to {folder}: {why}; expected a folder with free space: free the disk, or set {variable} to another folder")
+    return CacheUnwritable(
+        f"cannot write to {folder}: {why}; expected a folder with free space: free the disk, or set {variable} to another"
+    )

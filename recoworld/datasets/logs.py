@@ -120,7 +120,7 @@ def _folder(home: str | Path | None) -> Path:
 
 def _target(name: str, home: str | Path | None) -> Path:
     if not _NAME.fullmatch(name):
-        raise ConfigError(f"{name!r} cannot name a log; expected 1 to 64 small letters, digits, '.', '_' or '-', the first a letter or digit")
+        raise ConfigError(f"{name!r} cannot name a log; expected 1 to 64 of a-z, 0-9, '.', '_' and '-', the first a letter or digit")
     if name in DATASETS:
         raise ConfigError(f"{name!r} is a built-in data set; choose another name")
     return _folder(home) / f"{name}.npz"
@@ -153,7 +153,8 @@ def _build(
     users, things = np.array([index[person] for person in user_ids]), np.array([catalog.index(thing) for thing in item_ids])
     kept = np.arange(len(users)) if times is None else _last_of_each(users, things, times)
     if len(kept) < len(users):
-        warnings.warn(f"{len(users) - len(kept):,} of {len(users):,} rows repeat user, item and time; the last of each was kept", stacklevel=3)
+        dropped = f"{len(users) - len(kept):,} of {len(users):,}"
+        warnings.warn(f"{dropped} rows repeat user, item and time and were dropped; the last of each was kept", stacklevel=3)
     interactions = by_user(
         users[kept], things[kept], None if stars is None else stars[kept], None if times is None else times[kept], n_users=len(index)
     )
@@ -185,11 +186,11 @@ def _catalog(
     titles, years = table.texts(title) if title else [""] * len(ids), table.years(year) if year else [0] * len(ids)
     names = split_names(table.texts(genres)) if genres else [()] * len(ids)
     known: dict[str, tuple[str, tuple[str, ...], int]] = {}
-    for line, thing, *facts in zip(table.lines, ids, titles, names, years, strict=True):
+    for line, thing, named, kinds, released in zip(table.lines, ids, titles, names, years, strict=True):
         before = known.get(thing, ("", (), 0))
         if unique and thing in known:
             raise bad_line(table.path, line, thing, f"an id that occurs once in column {item!r} of the table of items")
-        known[thing] = (before[0] or facts[0], before[1] or facts[1], before[2] or facts[2])
+        known[thing] = (before[0] or named, before[1] or kinds, before[2] or released)
     for thing in used:
         known.setdefault(thing, ("", (), 0))
     cut = commonest([facts[1] for facts in known.values()])

@@ -18,8 +18,8 @@ from recoworld.errors import DataCorrupt
 from recoworld.users import Dataset, Users
 
 SOURCE = (
-    "MovieLens, GroupLens Research, University of Minnesota: free for research, no redistribution, no commercial use. Cite F. M. Harper and "
-    "J. A. Konstan, The MovieLens Datasets: History and Context, ACM TiiS 5(4):19, 2015, doi:10.1145/2827872"
+    "MovieLens, GroupLens Research, University of Minnesota: free for research, no redistribution, no commercial use. Cite F. M. Harper "
+    "and J. A. Konstan, The MovieLens Datasets: History and Context, ACM TiiS 5(4):19, 2015, doi:10.1145/2827872"
 )
 AGES = ("under 18", "18-24", "25-34", "35-44", "45-49", "50-55", "56+")
 OCCUPATIONS_1M = (
@@ -35,6 +35,7 @@ GENRES_100K = (
     *("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama", "Fantasy"),
     *("Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western"),
 )
+_WORDS = {"F": "woman", "M": "man"}
 _AGE_CODES = ("1", "18", "25", "35", "45", "50", "56")
 _RATINGS_1M = re.compile(rb"(?:[0-9]{1,9}::[0-9]{1,9}::[0-9]{1,9}::[0-9]{1,12}(?:\r?\n|\Z))*+")
 _RATINGS_100K = re.compile(rb"(?:[0-9]{1,9}\t[0-9]{1,9}\t[0-9]{1,9}\t[0-9]{1,12}(?:\r?\n|\Z))*+")
@@ -66,7 +67,7 @@ def parse_1m(folder: Path, expected: Counts) -> Dataset:
     people = []
     for line, (number, gender, age, job, _) in _rows(path, "::", "UserID::Gender::Age::Occupation::Zip-code", 5):
         if gender not in ("F", "M") or age not in _AGE_CODES or not (job.isdecimal() and int(job) < len(OCCUPATIONS_1M)):
-            raise bad_line(path, line, f"{gender}::{age}::{job}", "F or M, an age among 1 18 25 35 45 50 56, an occupation of 0-20", _ADVICE)
+            raise bad_line(path, line, f"{gender}::{age}::{job}", "F or M, an age of 1 18 25 35 45 50 56, an occupation of 0-20", _ADVICE)
         people.append((line, number, gender, _AGE_CODES.index(age), int(job)))
     ratings = _ratings(folder / "ratings.dat", _RATINGS_1M, "UserID::MovieID::Rating::Timestamp")
     return _dataset("ml-1m", folder, expected, [m[:3] for m in movies], genres, people, OCCUPATIONS_1M, ratings)
@@ -134,7 +135,8 @@ def _indices(path: Path, kind: str, known: list[int], used: NDArray[np.int64]) -
     at = np.minimum(np.searchsorted(ranked, used), len(known) - 1)
     wrong = np.flatnonzero(ranked[at] != used)
     if len(wrong):
-        raise bad_line(path, int(wrong[0]) + 1, f"{kind} {used[wrong[0]]}", f"a {kind} of the {kind}s file, {ranked[0]} to {ranked[-1]}", _ADVICE)
+        expected = f"a {kind} that the {kind}s file lists, {ranked[0]} to {ranked[-1]}"
+        raise bad_line(path, int(wrong[0]) + 1, f"{kind} {used[wrong[0]]}", expected, _ADVICE)
     return order[at]
 
 
@@ -173,7 +175,7 @@ def _dataset(
             ids=np.array([row[1] for row in people]),
             features=features,
             feature_names=("woman", "age", *jobs),
-            descriptions=np.array([f"{'woman' if gender == 'F' else 'man'}, {AGES[band]}, {jobs[job]}" for _, _, gender, band, job in people]),
+            descriptions=np.array([f"{_WORDS[gender]}, {AGES[band]}, {jobs[job]}" for _, _, gender, band, job in people]),
         ),
         interactions=log,
         explicit=True,

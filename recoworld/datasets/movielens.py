@@ -35,10 +35,12 @@ class Release:
 
     @property
     def url(self) -> str:
+        """Where GroupLens publishes it."""
         return f"{BASE_URL}{self.name}.zip"
 
     @property
     def advice(self) -> str:
+        """How to use a local copy."""
         return (
             f"get {self.url} (md5 {self.md5}), unpack it, and pass data_dir=, or set RECOWORLD_DATA to, the folder that holds {self.name}/ "
             "(free for research; GroupLens forbids redistribution)"

@@ -72,7 +72,8 @@ def _find(root: Path) -> tuple[str, list[Path], dict[str, Path]]:
         found = f"; it holds several folders with them: {', '.join(path.name for path in inner)}; give one of them" if inner else ""
         raise (ConfigError if inner else DataMissing)(f"{root} holds no .inter file; expected RecBole's atomic files{found}")
     if only is None and len(names) > 1:
-        raise ConfigError(f"{root} holds several data sets: {', '.join(sorted(names))}; give the path of one, e.g. {root / (min(names) + '.inter')}")
+        example = root / f"{min(names)}.inter"
+        raise ConfigError(f"{root} holds several data sets: {', '.join(sorted(names))}; give the path of one, e.g. {example}")
     name = only or names.pop()
     whole = root / f"{name}.inter"
     logs = [whole] if whole.exists() else [root / f"{name}.{part}.inter" for part in _PARTS if (root / f"{name}.{part}.inter").exists()]
@@ -85,7 +86,8 @@ def _find(root: Path) -> tuple[str, list[Path], dict[str, Path]]:
         if own in others or len(others) == 1:
             extras[kind] = own if own in others else others[0]
         elif others and kind != "random":
-            raise ConfigError(f"{root} holds no {own.name} but {', '.join(path.name for path in others)}; rename the one that belongs to {name}")
+            found = ", ".join(path.name for path in others)
+            raise ConfigError(f"{root} holds no {own.name} but {found}; rename the one that belongs to {name}")
     return name, logs, extras
 
 
@@ -102,7 +104,7 @@ def _column(table: Table, role: str) -> str | None:
 def _needed(table: Table, role: str) -> str:
     name = _column(table, role)
     if name is None:
-        raise DataCorrupt(f"{table.path}, line 1: no column of the {role}; expected one of {', '.join(_ALIASES[role])}; got {', '.join(table.columns)}")
+        raise bad_line(table.path, 1, ", ".join(table.columns), f"a column of the {role}: one of {', '.join(_ALIASES[role])}")
     return name
 
 
@@ -127,11 +129,11 @@ def _parse(name: str, logs: list[Path], extras: dict[str, Path]) -> Dataset:
     if not users:
         raise DataCorrupt(f"{logs[0]} holds no interactions; expected at least one")
     user_index = {user: i for i, user in enumerate(dict.fromkeys(users))}
-    candidates = read_bytes(extras["random"]).decode("utf-8", "replace").split() if "random" in extras else []
+    lines = read_bytes(extras["random"]).decode("utf-8", "replace").split("\n") if "random" in extras else []
+    candidates = [item for line in lines for item in line.split()[1:]]  # the first is the user
     catalog = _catalog(name, extras.get("item"), items, candidates)
-    log = by_user(
-        np.array([user_index[user] for user in users]), np.array([catalog.index(item) for item in items]), ratings, times, n_users=len(user_index)
-    )
+    rows, columns = np.array([user_index[user] for user in users]), np.array([catalog.index(item) for item in items])
+    log = by_user(rows, columns, ratings, times, n_users=len(user_index))
     low, high = (1.0, 1.0) if ratings is None else (float(ratings.min()), float(ratings.max()))
     return Dataset(
         name=name,
@@ -190,9 +192,8 @@ def _catalog(name: str, path: Path | None, used: list[str], candidates: list[str
             found = (re.search(r"(?<!\d)(1[5-9]\d\d|20\d\d)(?!\d)", text) for text in table.texts(year))
             years = {item: int(match[1]) if match else 0 for item, match in zip(ids, found, strict=True)}
     referenced = dict.fromkeys(used)
-    known = [item for item in titles if len(titles) <= MANY_ITEMS or item in referenced] + [item for item in referenced if item not in titles]
-    if len(titles) > MANY_ITEMS:
-        known += [item for item in dict.fromkeys(candidates) if item in titles and item not in referenced]
+    kept = titles.keys() if len(titles) <= MANY_ITEMS else {*referenced, *candidates}
+    known = [item for item in titles if item in kept] + [item for item in referenced if item not in titles]
     return build_catalog(
         name=name,
         ids=known,

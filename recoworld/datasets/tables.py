@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,7 @@ def _moment(value: Any) -> int:
         value = datetime(value.year, value.month, value.day)
     if not isinstance(value, datetime):
         raise TypeError(value)
-    return int((value if value.tzinfo else value.replace(tzinfo=timezone.utc)).timestamp() // 1)
+    return int((value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp() // 1)
 
 
 def _year(value: Any) -> int:
@@ -117,7 +118,7 @@ def read_table(path: Path, wanted: list[str], *, encoding: str = "utf-8") -> Tab
 
 def _read_csv(path: Path, wanted: list[str], encoding: str) -> Table:
     text = decode(read_bytes(path), path, encoding, "if the file has another encoding name it, e.g. encoding='latin-1'")
-    start = text.lstrip("\r\n").split("\n", 1)[0].rstrip("\r")
+    start = re.split(r"[\r\n]", text.lstrip("\r\n")[:100_000], maxsplit=1)[0]  # csv refuses fields of more than 131,072
     headers = {d: next(csv.reader([start], delimiter=d), []) for d in ",;\t|"}
     delimiter = max(headers, key=lambda d: (len(set(wanted) & set(_stripped(headers[d]))), len(headers[d])))
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
@@ -131,7 +132,8 @@ def _read_csv(path: Path, wanted: list[str], encoding: str) -> Table:
                 header = _stripped(row)
                 places = _places(path, header, wanted)
             elif len(row) != len(header):
-                raise bad_line(path, reader.line_num, delimiter.join(row), f"{len(header)} fields separated by {delimiter!r}, got {len(row)}")
+                expected = f"{len(header)} fields separated by {delimiter!r}, not {len(row)}"
+                raise bad_line(path, reader.line_num, delimiter.join(row), expected)
             else:
                 rows.append([row[place] for place in places])
                 lines.append(reader.line_num)
@@ -194,6 +196,6 @@ def read_atomic(path: Path) -> tuple[Table, dict[str, str]]:
         raise bad_line(path, 1, "\t".join(rows[0]), "a header of distinct name:type columns such as user_id:token, separated by tabs")
     for line, row in enumerate(rows[1:], 2):
         if len(row) != len(names):
-            raise bad_line(path, line, " | ".join(row), f"{len(names)} fields separated by tabs, got {len(row)}")
+            raise bad_line(path, line, " | ".join(row), f"{len(names)} fields separated by tabs, not {len(row)}")
     columns = {name: [row[i] for row in rows[1:]] for i, name in enumerate(names)}
-    return Table(path=path, columns=columns, lines=range(2, len(rows) + 1)), {name: kind for name, _, kind in header}
+    return Table(path=path, columns=columns, lines=range(2, len(rows) + 1)), dict(zip(names, (kind for _, _, kind in header), strict=True))

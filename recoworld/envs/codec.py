@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from gymnasium import spaces
+from numpy.typing import NDArray
 
 from recoworld.catalog import Catalog
 from recoworld.types import Act, Aspect, Floats, Instruction, Kind, Observations
@@ -37,11 +38,11 @@ def observation_space(world: World) -> spaces.Dict:
         {
             "profile": spaces.Box(0.0, 1.0, (p,), np.float32),
             "history": spaces.Box(0, n_items, (h,), np.int32),
-            "history_acts": spaces.Box(0, max(Act), (h,), np.int8),
+            "history_acts": spaces.Box(0, int(max(Act)), (h,), np.int8),
             "slate": spaces.Box(0, n_items, (k,), np.int32),
             "feedback": spaces.Box(0.0, 1.0, (k, 6), np.float32),
             "instruction": spaces.Box(-1.0, 1.0, (len(Kind) - 1 + d + 2,), np.float32),
-            "instruction_code": spaces.Box(0, np.array([max(Kind), max(Aspect), largest, world.instruction_turns], np.int32), (4,), np.int32),
+            "instruction_code": spaces.Box(0, np.array([int(max(Kind)), int(max(Aspect)), largest, world.instruction_turns], np.int32), (4,), np.int32),
             "turn": spaces.Box(0.0, 1.0, (1,), np.float32),
         }
     )
@@ -53,12 +54,11 @@ def observe(world: World) -> Observations:
     n = len(history.users)
     code = np.zeros((n, 4), np.int32)
     told = np.zeros((n, len(Kind) - 1 + world.catalog.features.shape[1] + 2), np.float32)
-    rows = np.flatnonzero(history.standing.kind)
-    if rows.size:
-        standing = history.standing.take(rows)
-        age = history.age[rows]
-        code[rows] = np.stack([standing.kind, standing.aspect, standing.value, age], axis=1)
-        told[rows] = _features(standing, age.astype(np.float32), world.catalog)
+    standing = history.standing
+    if standing is not Instruction.none(n):
+        code[:, 0], code[:, 1], code[:, 2], code[:, 3] = standing.kind, standing.aspect, standing.value, history.age
+        rows = standing.kind.nonzero()[0]
+        _tell(told, rows, code[rows], world.catalog)
     return {
         "profile": world.dataset.users.features.take(history.users, axis=0),
         "history": history.items,
@@ -67,29 +67,23 @@ def observe(world: World) -> Observations:
         "feedback": history.response,
         "instruction": told,
         "instruction_code": code,
-        "turn": (history.turn / world.max_turns).astype(np.float32)[:, None],
+        "turn": (history.turn * np.float32(1 / world.max_turns)).astype(np.float32)[:, None],
     }
 
 
-def _features(said: Instruction, age: Floats, catalog: Catalog) -> Floats:
-    """One row an instruction ``[m, 6 + d + 2]``."""
-    m, kinds, genres = len(said.kind), len(Kind) - 1, len(catalog.genre_names)
-    out = np.zeros((m, kinds + catalog.features.shape[1] + 2), np.float32)
-    row = np.arange(m)
-    out[row, said.kind - 1] = 1.0
-    content = out[:, kinds:-2]
-    for i in range(m):
-        value = int(said.value[i])
-        match said.aspect[i]:
-            case Aspect.GENRE:
-                content[i, value] = 1.0
-            case Aspect.ERA:
-                content[i, genres + int(np.searchsorted(catalog.eras, value))] = 1.0
-            case Aspect.TITLE:
-                content[i] = catalog.features[value]
-            case Aspect.PERSON:
-                content[i] = catalog.features[(catalog.people == value).any(axis=1)].mean(axis=0)
-            case Aspect.POPULARITY:
-                out[i, -2] = 1.0 if value else -1.0
-    out[:, -1] = 1.0 / (1.0 + age)
-    return out
+def _tell(told: Floats, rows: NDArray[np.int64], code: NDArray[np.int32], catalog: Catalog) -> None:
+    """Write the features of the instructions `code` ``[m, 4]`` into `rows` of `told`."""
+    kinds, genres = len(Kind) - 1, len(catalog.genre_names)
+    told[rows, code[:, 0] - 1] = 1.0
+    told[rows, -1] = 1.0 / (1.0 + code[:, 3])
+    for aspect in set(code[:, 1].tolist()):
+        among = code[:, 1] == aspect
+        row, value = rows[among], code[among, 2]
+        if aspect == Aspect.GENRE:
+            told[row, kinds + value] = 1.0
+        elif aspect == Aspect.ERA:
+            told[row, kinds + genres + np.searchsorted(catalog.eras, value)] = 1.0
+        elif aspect == Aspect.POPULARITY:
+            told[row, -2] = np.where(value > 0, 1.0, -1.0)
+        elif aspect in (Aspect.TITLE, Aspect.PERSON):
+            told[row, kinds:-2] = (catalog.features if aspect == Aspect.TITLE else catalog.person_features)[value]

@@ -35,15 +35,14 @@ def make_policy(spec: str) -> Recommender:
 
 def _made(spec: str) -> Recommender:
     if spec not in POLICIES and spec.count(":") != 1:
-        raise UnknownName("policy", spec, {*POLICIES, *(f"{name}{INSTRUCT}" for name in POLICIES if name not in _UNSCORED and INSTRUCT not in name)})
+        base = spec.partition("+")[0]
+        raise UnknownName("policy", spec, {*POLICIES, *([f"{base}{INSTRUCT}"] if base in POLICIES else [])})
     factory = POLICIES[spec]
     try:
         policy = factory()
     except TypeError as error:
         raise ConfigError(f"policy {spec!r} cannot be made: {error}; expected a class or function without required arguments") from error
     if not isinstance(policy, Recommender):
-        raise ConfigError(f"policy {spec!r} made a {type(policy).__name__}; expected an object with name, fit(dataset, split) and recommend(observations, luck)")
+        made = type(policy).__name__
+        raise ConfigError(f"policy {spec!r} made a {made}; expected name, fit(dataset, split) and recommend(observations, luck)")
     return policy
-
-
-_UNSCORED = ("random", "oracle")

@@ -21,7 +21,8 @@ def diverse_top(scores: Floats, features: Floats, k: int, weight: float) -> Slat
     pool = top(scores, min(POOL * k, scores.shape[1]))
     n, size = pool.shape
     score = np.take_along_axis(scores, pool, axis=1)
-    value = np.float32(1 - weight) * (1 - np.arange(size, dtype=np.float32) / np.float32(size)) - 2 * (score <= MET) - 2 * np.isneginf(score)
+    relevance = 1 - np.arange(size, dtype=np.float32) / np.float32(size)
+    value = np.float32(1 - weight) * relevance - 2 * (score <= MET) - 2 * np.isneginf(score)
     vectors = fixed_point(features, 11)[pool]  # [n, size, d], exact in products
     nearest = np.zeros((n, size), np.float32)
     rows, picks = np.arange(n), np.empty((n, k), np.int64)

@@ -28,17 +28,19 @@ class InstructionFollowing:
     | less | at most one (none if k = 1) |
     | avoid | none |
 
-    Within these bounds as many match as in the base's own slate. Both sorts are taken in order of the base's score; where matches are
-    wanted they are spread evenly from the first slot on, else the slate is in order of score. An item already met is never shown while
-    an unmet one is left, even if the instruction then cannot be obeyed in full.
+    Within these bounds as many match as in the base's own slate. Both sorts are taken in order of the base's score. Where matches are
+    wanted they are spread evenly from the first slot on (before all others, for only); else the slate is in order of score. An item
+    already met is never shown while an unmet one is left, even if the instruction then cannot be obeyed in full.
     """
 
     def __init__(self, base: Scorer, *, diversity: float = 0.0) -> None:
         """diversity: weight in [0, 1) of variety against score (`recoworld.policies.diversity`), so that no genre fills the slate;
         0 is off. Raises ConfigError for a base that does not score items.
         """
-        if not isinstance(base, Scorer):
-            raise ConfigError(f"only a policy that scores all items can be instructed; got {getattr(base, 'name', base)!r}, expected a Scorer such as EASE()")
+        given: object = base
+        if not isinstance(given, Scorer):
+            name = getattr(given, "name", given)
+            raise ConfigError(f"only a policy that scores all items can be instructed; got {name!r}, expected a Scorer such as EASE()")
         self.base: Final = base
         self.diversity: Final = real("diversity", diversity, 0.0, 0.99)
         self.name = f"{base.name}+instruct"
@@ -72,7 +74,8 @@ class InstructionFollowing:
         place = np.arange(k, dtype=np.float32)
         # matches at 0, 1/m, 2/m, ..., the others half a step into 1/(k - m): evenly spread, a match first
         first = np.where(wanted, place / np.maximum(share, 1), -np.take_along_axis(scores, fitting, axis=1))
-        second = np.where(wanted, (place + 0.5) / np.maximum(k - share, 1), -np.take_along_axis(scores, other, axis=1))
+        second = (place + 0.5) / np.maximum(k - share, 1) + (said.kind == Kind.ONLY)[:, None]
+        second = np.where(wanted, second, -np.take_along_axis(scores, other, axis=1))
         keys = np.concatenate([np.where(place < share, first, np.inf), np.where(place < k - share, second, np.inf)], axis=1)
         order = np.argsort(keys, axis=1, kind="stable")[:, :k]
         return np.take_along_axis(np.concatenate([fitting, other], axis=1), order, axis=1)
@@ -102,4 +105,4 @@ def _matching(said: Instruction, fits: Bools, scores: Floats, natural: NDArray[n
     share = np.clip(natural, least[said.kind], most[said.kind])
     # too few unmet items of one sort: the other sort makes up for it
     share = np.minimum(share, np.maximum(fitting, natural))
-    return np.maximum(share, k - np.maximum(other, k - natural))
+    return np.asarray(np.maximum(share, k - np.maximum(other, k - natural)), np.int64)

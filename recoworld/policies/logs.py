@@ -31,7 +31,8 @@ def counts(dataset: Dataset, split: Split) -> Floats:
 def tie_break(dataset: Dataset, split: Split) -> Floats:
     """Next to nothing, by popularity ``[n_items]``: decides where a model is silent, as for a user without history."""
     popular = counts(dataset, split)
-    return np.float32(TIE_BREAK) * popular / max(popular.max(), np.float32(1))
+    share: Floats = popular / max(popular.max(), np.float32(1))
+    return share * np.float32(TIE_BREAK)
 
 
 def co_occurrence(dataset: Dataset, split: Split) -> Floats:
@@ -54,4 +55,3 @@ def check_memory(policy: str, n_items: int, bytes_a_pair: int, limit: float) -> 
             f"policy {policy!r} needs about {need:,.1f} GiB for the pairs of {n_items:,} items; its limit is {limit:g} GiB: "
             "use 'als', whose memory grows with the items alone, or raise memory_limit"
         )
-

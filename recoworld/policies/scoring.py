@@ -73,7 +73,7 @@ def empty_slates(observations: Observations, catalog: Catalog) -> Slates:
     n, k = observations["slate"].shape
     history = observations["history"]
     if k > len(catalog):
-        raise ConfigError(f"slates of {k} different items were asked for; the catalogue {catalog.name!r} has {len(catalog)}: make slates smaller")
+        raise ConfigError(f"slates: got {k} slots; expected at most {len(catalog)}, the items of {catalog.name!r}: make slates smaller")
     if history.size and (history.max() > len(catalog) or history.min() < 0):
         raise ConfigError(
             f"histories hold numbers from {history.min()} to {history.max()}; expected 0 to {len(catalog)}: "
@@ -139,4 +139,5 @@ def fixed_point(values: NDArray[Any], bits: int) -> Floats:
 def unit_rows(vectors: NDArray[Any]) -> NDArray[Any]:
     """Each row divided by its length ``[n, d]``; rows of zeros stay."""
     lengths = np.sqrt(np.square(vectors).sum(axis=1, keepdims=True))
-    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+    out: NDArray[Any] = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+    return out

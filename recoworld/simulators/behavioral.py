@@ -22,8 +22,8 @@ of repetition ``r_ui`` (times met before)::
 ``v = (watched shares - skip_cost * skips) / examined`` and, while an instruction is in force, its `compliance` c:
 
     S: aim v / value_full + heard (2 c - 1)                       B: aim boredom_satiation mean (x.g)^2 + boredom_repeat mean min(r, 1)
-    F: aim 1, at fatigue_speed times the share examined           P: aim S'; an ignored instruction costs ignored (1 - c) at once
-    T: aim c at trust_speed under an instruction, else S' at trust_drift
+    F: aim the share of slots examined                            P: the aim of S; an ignored instruction costs ignored (1 - c) at once
+    T: aim c at trust_speed under an instruction, else the aim of S at trust_drift
     m' = m + interest_pull (home_u - m) + interest_click sum_clicked (x - mean x) + noise
     g' = satiation_memory g + (1 - satiation_memory) mean_examined x
 
@@ -43,21 +43,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recoworld.catalog import Catalog
-from recoworld.instructions import compliance
-from recoworld.luck import Luck
+from recoworld.instructions import FORMS, compliance
+from recoworld.luck import Luck, exponential, gumbel, logistic
 from recoworld.simulators.config import BehavioralConfig
 from recoworld.simulators.reflection import reflect
 from recoworld.simulators.taste import ArrayCache, Evidence, Taste, fit_taste, traits
 from recoworld.types import LEVELS, Bools, Feedback, Floats, History, Instruction, Ints, Mindset, Slates
 from recoworld.users import Dataset, Split
+from recoworld.world import row_starts
 
-_BEGIN, _WISH, _RESPOND, _SPEAK = 1, 2, 3, 4  # streams of luck
+_BEGIN, _RESPOND = 1, 2  # streams of luck
 S, B, F, P, T = range(5)  # columns of Mindset.levels
-
-
-def _clip(x: Floats, low: Any, high: Any, out: Floats | None = None) -> Floats:
-    """`np.clip` without its Python layers."""
-    return np.minimum(np.maximum(x, low, out=out), high, out=out)
 
 
 def _constant(value: float) -> NDArray[np.float32]:
@@ -66,8 +62,8 @@ def _constant(value: float) -> NDArray[np.float32]:
 
 
 _ZERO, _HALF, _ONE, _NEUTRAL = _constant(0.0), _constant(0.5), _constant(1.0), _constant(3.5)
-_THREE_TIMES = np.array(3, np.uint8)
-_LEAST_WATCH, _UNIT_LOGISTIC, _UNIT_UNIFORM = _constant(0.03), _constant(np.sqrt(3) / np.pi), _constant(np.sqrt(12))
+_LEAST_WATCH = _constant(0.03)
+_UNIT_LOGISTIC = _constant(np.sqrt(3) / np.pi)  # scales logistic noise to a standard deviation of 1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -97,22 +93,30 @@ class BehavioralSimulator:
         person = traits(len(taste.users), seed)
         self._bias = (config.click_base + config.click_spread * person[:, 0]).astype(np.float32)
         self._effort = (config.effort * np.exp(config.effort_spread * person[:, 1])).astype(np.float32)
-        self._talkative = _clip(config.talkative * (1 + 0.3 * person[:, 2]), 0.0, 1.0).astype(np.float32)
-        self._speeds = np.array([getattr(config, f"{name}_speed") for name in LEVELS[:4]] + [config.trust_drift], np.float32)
+        self._talkative = np.clip(config.talkative * (1 + 0.3 * person[:, 2]), 0.0, 1.0).astype(np.float32)
+        self._speeds = np.array([[getattr(config, f"{name}_speed") for name in LEVELS[:4]] + [config.trust_drift]], np.float32)
+        self._speeds_under = self._speeds.copy()  # trust, while an instruction is in force
+        self._speeds_under[:, T] = config.trust_speed
+        self._sense_at = _constant(config.sense_at)
+        self._drift = _constant(config.interest_noise * np.sqrt(12.0))
+        self._gain = _constant(1.0 - config.satiation_memory)
+        met = np.arange(256)  # what having met an item so often does to a click, and to boredom
+        self._wear = (-config.click_repeat * np.minimum(met, 3)).astype(np.float32)
+        self._stale = (config.boredom_repeat * np.minimum(met, 1)).astype(np.float32)
         weights = {S: -config.leave_satisfaction, B: config.leave_boredom, F: config.leave_fatigue, P: -config.leave_patience, T: -config.leave_trust}
         self._leave_weights = np.array([weights[level] for level in range(5)], np.float32)
         self._leave_base = _constant(config.leave_base - 0.5 * (weights[S] + weights[P] + weights[T]))
 
     def begin(self, users: Ints, luck: Luck) -> BehavioralMindset:
         """Open a session: rested users, slightly hopeful, with their own taste and perhaps a genre in mind."""
-        u = luck.uniform(4, _BEGIN)
+        genres = len(self.catalog.genre_names)
+        u = luck.uniform(4 + genres, _BEGIN)
         levels = np.empty((len(users), 5), np.float32)
         levels[:, S], levels[:, B], levels[:, F] = 0.5 + 0.1 * u[:, 0], 0.0, 0.1 * u[:, 1]
         levels[:, P], levels[:, T] = 0.5 + 0.3 * u[:, 2], 0.6
         interest = self.taste.home[users]
-        genres = len(self.catalog.genre_names)
         # one's usual genres come to mind most: Gumbel-max over exp(10 * home)
-        wish = np.argmax(10.0 * interest[:, :genres] - np.log(luck.exponential(genres, _WISH)), axis=1)
+        wish = np.argmax(10.0 * interest[:, :genres] + gumbel(u[:, 4:]), axis=1)
         focused = np.flatnonzero(u[:, 3] < self.config.focus)
         interest[focused, wish[focused]] += np.float32(self.config.focus_strength)
         intent = np.full(len(users), -1, np.int8)
@@ -133,67 +137,57 @@ class BehavioralSimulator:
             raise TypeError(f"got a {type(mindset).__name__}; expected the BehavioralMindset that begin() returned")
         c, levels = self._c, mindset.levels
         n, k = slates.shape
-        fatigue, boredom, patience = levels[:, F], levels[:, B], levels[:, P]
-        u = luck.uniform(5 * k + self._x.shape[1] + 2, _RESPOND)
-        stamina, leave_at = -np.log(u[:, 5 * k : 5 * k + 2]).T  # [n] each
-        logistic = np.log(u[:, : 5 * k] / (_ONE - u[:, : 5 * k])).reshape(n, 5, k)
+        d = self._x.shape[1]
+        fatigue = levels[:, F]
+        u = luck.uniform(5 * k + d + 3 + len(FORMS), _RESPOND)
+        noise = logistic(u[:, : 5 * k]).reshape(n, 5, k)
+        stamina, leave_at = exponential(u[:, 5 * k : 5 * k + 2]).T  # [n] each
 
-        effort = mindset.effort * (_ONE + c["effort_fatigue"] * fatigue + c["effort_boredom"] * boredom) / (patience + _HALF)
+        effort = mindset.effort * (_ONE + c["effort_fatigue"] * fatigue + c["effort_boredom"] * levels[:, B]) / (levels[:, P] + _HALF)
         examined = _slots(k) * effort[:, None] < stamina[:, None]  # [n, k]
 
         x = self._x.take(slates, axis=0)  # [n, k, d]
         attraction, stars = self.taste.at(history.users, slates)
-        inner = np.empty((n, 2, self._x.shape[1]), np.float32)
-        inner[:, 0], inner[:, 1] = mindset.interest, mindset.satiation
-        both = np.matmul(inner, x.transpose(0, 2, 1))  # [n, 2, k]
-        match, worn = both[:, 0], np.square(both[:, 1])
-        repeats = np.minimum(history.exposures.reshape(-1).take(_row_starts(n, len(self.catalog)) + slates), _THREE_TIMES).astype(np.float32)
-        clicked = (self._logits(mindset, attraction, match, worn, repeats) > logistic[:, 0]) & examined
+        states = np.empty((n, 2, d), np.float32)
+        states[:, 0], states[:, 1] = mindset.interest, mindset.satiation
+        products = np.matmul(states, x.transpose(0, 2, 1))  # [n, 2, k]
+        worn = np.square(products[:, 1])
+        met = history.exposures.reshape(-1).take(slates if n == 1 else slates + row_starts(n, len(self.catalog)))
+        clicked = (self._logits(mindset, attraction, products[:, 0], worn, met) > noise[:, 0]) & examined
 
-        felt = stars - _NEUTRAL + logistic[:, 1] * self._rating_noise
-        share = _clip(felt * c["watch_stars"] + (c["watch_base"] - c["watch_fatigue"] * fatigue)[:, None], _LEAST_WATCH, _ONE)
-        share = share * clicked
-        reacted = (felt * c["action_stars"])[:, None, :] + self._actions > logistic[:, 2:5]  # [n, 3, k]
-        reacted = reacted & clicked[:, None, :]
+        felt = noise[:, 1] * self._rating_noise + stars - _NEUTRAL  # stars above 3.5
+        share = felt * c["watch_stars"] + (c["watch_base"] - c["watch_fatigue"] * fatigue)[:, None]
+        share = np.minimum(np.maximum(share, _LEAST_WATCH), _ONE) * clicked
+        reacted = ((felt * c["action_stars"])[:, None, :] + self._actions > noise[:, 2:5]) & clicked[:, None, :]  # [n, 3, k]
 
         # per user: slots examined and clicked, durations watched, and how stale it was; [n] each
-        sums = np.empty((4, n, k), np.float32)
-        sums[0], sums[1], sums[2] = examined, clicked, share
-        sums[3] = examined * (c["boredom_satiation"] * worn + c["boredom_repeat"] * np.minimum(repeats, _ONE))
-        seen, hits, watched, stale = np.add.reduce(sums, axis=2)
-        value = (watched - c["skip_cost"] * (seen - hits)) / seen
+        slots = np.empty((n, 4, k), np.float32)
+        slots[:, 0], slots[:, 1], slots[:, 2] = examined, clicked, share
+        np.multiply(c["boredom_satiation"] * worn + self._stale.take(met), examined, out=slots[:, 3])
+        seen, hits, watched, stale = np.add.reduce(slots, axis=2).T
         followed = compliance(history.standing, self.catalog, slates)
-        after = self._moods(levels, value, stale / seen, seen / np.float32(k), history.standing.kind > 0, followed)
+        value = (watched - c["skip_cost"] * (seen - hits)) / seen
+        after = self._moods(levels, value, stale / seen, seen / np.float32(k), history.standing, followed)
 
-        content = np.matmul(sums[:2].transpose(1, 0, 2), x)  # [n, 2, d]
-        shown, pulled = content[:, 0], content[:, 1]
-        drift = (u[:, 5 * k + 2 :] - _HALF) * (c["interest_noise"] * _UNIT_UNIFORM)
+        content = np.matmul(slots[:, :2], x)  # of what was examined, and of what was clicked [n, 2, d]
+        drift = (u[:, 5 * k + 2 : 5 * k + 2 + d] - _HALF) * self._drift
         drift += c["interest_pull"] * (self.taste.home.take(history.users, axis=0) - mindset.interest)
-        drift += c["interest_click"] * (pulled - hits[:, None] * self._centre)
+        drift += c["interest_click"] * (content[:, 1] - hits[:, None] * self._centre)
         now = BehavioralMindset(
             levels=after,
             interest=mindset.interest + drift,
             intent=mindset.intent,
+            satiation=c["satiation_memory"] * mindset.satiation + content[:, 0] * (self._gain / seen)[:, None],
             bias=mindset.bias,
             effort=mindset.effort,
             talkative=mindset.talkative,
-            satiation=c["satiation_memory"] * mindset.satiation + (_ONE - c["satiation_memory"]) * (shown / seen[:, None]),
         )
-
         hazard = self.hazard(after)
         left = leave_at < hazard
-        instruction = Instruction.none(n)
-        sensing = hazard > c["sense_at"]
-        if sensing.any():
-            waiting = history.standing.given & (history.age + 1 < self.config.instruction_gap)
-            rows = np.flatnonzero(sensing & ~waiting)
-            speaks = luck.uniform(1, _SPEAK)[rows, 0] < mindset.talkative[rows] * (_HALF + _HALF * after[rows, T])
-            rows = rows[speaks]
-            if rows.size:
-                said = reflect(self.catalog, now.take(rows), slates[rows], examined[rows], clicked[rows], felt[rows], Luck(luck.keys[rows]))
-                instruction = instruction.put(rows, said)
-                left[rows] = False
-        feedback = Feedback(
+        instruction = self._spoken(now, history, slates, examined, clicked, felt, hazard, u[:, 5 * k + 2 + d :])
+        if instruction is not Instruction.none(n):
+            left &= instruction.kind == 0
+        return Feedback(
             examined=examined,
             clicked=clicked,
             liked=reacted[:, 0],
@@ -203,61 +197,72 @@ class BehavioralSimulator:
             left=left,
             followed=followed,
             instruction=instruction,
-        )
-        return feedback, now
+        ), now
 
     def hazard(self, levels: Floats) -> Floats:
-        """Rate of leaving at the end of a turn, ``exp(h)`` ``[n]``; the probability is ``1 - exp(-rate)``."""
-        return np.exp(self._leave_base + np.add.reduce(levels * self._leave_weights, axis=1))
+        """Rate of leaving at the end of a turn, ``exp(h)`` ``[n]``: the probability of leaving is ``1 - exp(-rate)``."""
+        return np.exp(np.add.reduce(levels * self._leave_weights, axis=1) + self._leave_base)
 
     def appeal(self, mindset: BehavioralMindset, history: History) -> Floats:
         """Expected share watched of every item if shown and examined now, in [0, 1] ``[n, n_items]``: what an oracle may know."""
         attraction, stars = self.taste.of(history.users)
-        repeats = np.minimum(history.exposures, 3).astype(np.float32)
         worn = np.square(mindset.satiation @ self._x.T)
-        odds = self._logits(mindset, attraction, mindset.interest @ self._x.T, worn, repeats)
+        odds = self._logits(mindset, attraction, mindset.interest @ self._x.T, worn, history.exposures)
         share = self.config.watch_base + self.config.watch_stars * (stars - _NEUTRAL)
-        return _clip(share, 0.03, 1.0) / (1 + np.exp(-odds))
+        return np.clip(share, _LEAST_WATCH, _ONE) / (_ONE + np.exp(-odds))
 
-    def _logits(self, mindset: BehavioralMindset, attraction: Floats, match: Floats, worn: Floats, repeats: Floats) -> Floats:
+    def _logits(self, mindset: BehavioralMindset, attraction: Floats, match: Floats, worn: Floats, met: NDArray[np.uint8]) -> Floats:
         """Log-odds of a click on each item if it is examined ``[n, m]``."""
         c = self._c
-        z = c["click_attraction"] * attraction + c["click_interest"] * match
+        z = c["click_attraction"] * attraction
+        z += c["click_interest"] * match
         z -= c["click_satiation"] * worn
-        z -= c["click_repeat"] * repeats
+        z += self._wear.take(met)
         z += (mindset.bias - c["click_fatigue"] * mindset.levels[:, F])[:, None]
         return z
 
-    def _moods(self, levels: Floats, value: Floats, stale: Floats, effort: Floats, under: Bools, followed: Floats) -> Floats:
+    def _moods(self, levels: Floats, value: Floats, stale: Floats, effort: Floats, standing: Instruction, followed: Floats) -> Floats:
         """The five levels after the slate ``[n, 5]``; each relaxes towards its aim."""
         c = self._c
-        aim, speed = np.empty_like(levels), np.empty_like(levels)
-        aim[:, S], aim[:, B], aim[:, F] = value / c["value_full"], stale, _ONE
-        speed[:] = self._speeds
-        speed[:, F] *= effort
-        spoken = under.any()
+        aim = np.empty_like(levels)
+        pleased, speed, spoken = value / c["value_full"], self._speeds, standing is not Instruction.none(len(levels))
         if spoken:
-            aim[:, S] += under * c["heard"] * (followed + followed - _ONE)
-        _clip(aim[:, :P], _ZERO, _ONE, out=aim[:, :P])
-        satisfied = levels[:, S] + speed[:, S] * (aim[:, S] - levels[:, S])
-        aim[:, P], aim[:, T] = satisfied, satisfied
+            under = standing.kind > 0
+            pleased += under * c["heard"] * (followed + followed - _ONE)
+            speed = np.where(under[:, None], self._speeds_under, speed)
+        aim[:, S], aim[:, B], aim[:, F], aim[:, P] = pleased, stale, effort, pleased
+        aim[:, T] = np.where(under, followed, pleased) if spoken else pleased
+        np.minimum(np.maximum(aim, _ZERO, out=aim), _ONE, out=aim)
+        aim -= levels
+        aim *= speed
+        aim += levels
         if spoken:
-            aim[:, T] = np.where(under, followed, satisfied)
-            speed[:, T] = np.where(under, c["trust_speed"], c["trust_drift"])
-        after = levels + speed * (aim - levels)
-        if spoken:
-            after[:, P] -= under * c["ignored"] * (_ONE - followed)
-        return _clip(after, _ZERO, _ONE, out=after)
+            aim[:, P] = np.maximum(aim[:, P] - under * c["ignored"] * (_ONE - followed), _ZERO)
+        return aim
+
+    def _spoken(
+        self, now: BehavioralMindset, history: History, slates: Slates, examined: Bools, clicked: Bools, felt: Floats, hazard: Floats, u: Floats
+    ) -> Instruction:
+        """What users say who sense that they are about to disengage ``[n]``; u: uniform numbers ``[n, 1 + len(FORMS)]``."""
+        n = len(slates)
+        sensing = hazard > self._sense_at
+        if not sensing.any():
+            return Instruction.none(n)
+        if history.standing is not Instruction.none(n):
+            sensing &= (history.standing.kind == 0) | (history.age + 1 >= self.config.instruction_gap)
+        sensing &= u[:, 0] < now.talkative * (_HALF + _HALF * now.levels[:, T])
+        rows = sensing.nonzero()[0]
+        if not rows.size:
+            return Instruction.none(n)
+        if rows.size == n:
+            return reflect(self.catalog, now, slates, examined, clicked, felt, u[:, 1:])
+        said = reflect(self.catalog, now.take(rows), slates[rows], examined[rows], clicked[rows], felt[rows], u[rows, 1:])
+        return Instruction.none(n).put(rows, said)
 
 
 @lru_cache(maxsize=16)
 def _slots(k: int) -> Floats:
     return np.arange(k, dtype=np.float32)
-
-
-@lru_cache(maxsize=16)
-def _row_starts(n: int, width: int) -> Ints:
-    return (np.arange(n, dtype=np.int64) * width)[:, None]
 
 
 def build(

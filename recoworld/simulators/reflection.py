@@ -1,4 +1,8 @@
-"""What a user who is about to disengage says: the reflective instruction, chosen from its mindset and from what it was just shown."""
+"""What a user who is about to disengage says: the reflective instruction, chosen from its mindset and from what it was just shown.
+
+Each thing that could be said has an urgency, linear in a few signals of the state that would make a person say it (`_URGENCY`); after
+Gumbel noise the most urgent is said.
+"""
 
 from __future__ import annotations
 
@@ -6,68 +10,89 @@ import numpy as np
 
 from recoworld.catalog import Catalog
 from recoworld.instructions import FORMS, WELL_KNOWN
-from recoworld.luck import Luck
+from recoworld.luck import gumbel
 from recoworld.types import Aspect, Bools, Floats, Instruction, Kind, Mindset, Slates
 
-_SPEECH, _PHRASE = 5, 6  # streams of luck
-_CHANCE = np.float32(0.6)  # how much chance there is in what is said: scale of the Gumbel noise
-_NEVER, _HALF = np.float32(-1e6), np.float32(0.5)
-_COLUMN = {form: column for column, form in enumerate(FORMS)}
+_NEVER = -1e6
+_SIGNALS = ("one", "bored", "glad", "want", "surfeit", "dislike", "famous", "joy", "clickless", "aimless", "nameless", "era_want", "era_surfeit", "timeless")
+"""1; boredom; satisfaction; how much the most wanted genre is wanted beyond what was shown; how much there was of the most overdone
+genre, and how little that one interests; share of well-known items; stars above 3.5 of the best click; 1 if nothing was clicked, if no
+genre was in mind, if the best click has no people; wanted and overdone eras; 1 if the catalogue has no years."""
+
+_URGENCY: dict[tuple[Kind, Aspect], dict[str, float]] = {
+    (Kind.MORE, Aspect.GENRE): {"one": 0.6, "want": 2.0},
+    (Kind.LESS, Aspect.GENRE): {"one": -0.4, "surfeit": 2.0, "bored": 1.0},
+    (Kind.AVOID, Aspect.GENRE): {"one": -0.6, "surfeit": 1.5, "dislike": 3.0},
+    (Kind.ONLY, Aspect.GENRE): {"one": 1.2, "glad": -1.0, "aimless": _NEVER},
+    (Kind.DIFFERENT, Aspect.GENRE): {"one": -0.6, "bored": 1.5, "surfeit": 1.0},
+    (Kind.MORE, Aspect.TITLE): {"one": 0.2, "joy": 0.3, "clickless": _NEVER},
+    (Kind.DIFFERENT, Aspect.TITLE): {"one": -0.2, "bored": 1.2, "clickless": _NEVER},
+    (Kind.MORE, Aspect.PERSON): {"joy": 0.3, "clickless": _NEVER, "nameless": _NEVER},
+    (Kind.SURPRISE, Aspect.POPULARITY): {"one": -1.2, "bored": 1.5, "famous": 1.0},
+    (Kind.LESS, Aspect.POPULARITY): {"one": -1.2, "bored": 1.0, "famous": 0.8},
+    (Kind.MORE, Aspect.POPULARITY): {"one": 1.0, "famous": -2.0, "glad": -1.0},
+    (Kind.MORE, Aspect.ERA): {"era_want": 3.0, "timeless": _NEVER},
+    (Kind.ONLY, Aspect.ERA): {"one": -0.4, "era_want": 3.0, "timeless": _NEVER},
+    (Kind.LESS, Aspect.ERA): {"one": -0.8, "era_surfeit": 1.0, "bored": 1.0, "timeless": _NEVER},
+}
+_VALUES = ("wish", "surfeit", "intent", "loved", "person", "unknown", "known", "era", "old_era")
+_VALUE_OF = {
+    (Kind.LESS, Aspect.GENRE): "surfeit",
+    (Kind.AVOID, Aspect.GENRE): "surfeit",
+    (Kind.DIFFERENT, Aspect.GENRE): "surfeit",
+    (Kind.ONLY, Aspect.GENRE): "intent",
+    (Kind.MORE, Aspect.TITLE): "loved",
+    (Kind.DIFFERENT, Aspect.TITLE): "loved",
+    (Kind.MORE, Aspect.PERSON): "person",
+    (Kind.SURPRISE, Aspect.POPULARITY): "unknown",
+    (Kind.LESS, Aspect.POPULARITY): "known",
+    (Kind.MORE, Aspect.POPULARITY): "known",
+    (Kind.MORE, Aspect.ERA): "era",
+    (Kind.ONLY, Aspect.ERA): "era",
+    (Kind.LESS, Aspect.ERA): "old_era",
+}
+"""What each instruction is about; the wish where nothing else is named."""
+
+_CHANCE = np.float32(0.6)  # scale of the Gumbel noise: how much chance there is in what is said
+_HALF, _LOW = np.float32(0.5), np.float32(-1e6)
+_WEIGHTS = np.array([[_URGENCY[form].get(signal, 0.0) for form in FORMS] for signal in _SIGNALS], np.float32)
+_SOURCE = np.array([_VALUES.index(_VALUE_OF.get(form, "wish")) for form in FORMS])
 _KINDS = np.array([kind for kind, _ in FORMS], np.int8)
 _ASPECTS = np.array([aspect for _, aspect in FORMS], np.int8)
 
 
-def reflect(
-    catalog: Catalog, mindset: Mindset, slates: Slates, examined: Bools, clicked: Bools, felt: Floats, luck: Luck
-) -> Instruction:
+def reflect(catalog: Catalog, mindset: Mindset, slates: Slates, examined: Bools, clicked: Bools, felt: Floats, u: Floats) -> Instruction:
     """The instructions of users who all have something to say.
 
-    Each thing that could be said gets an urgency from the state that would make a person say it; the most urgent is said, after
-    Gumbel noise. slates, examined, clicked, felt (stars above 3.5): ``[m, k]``. Returns ``[m]`` rows, all given.
+    slates, examined, clicked, felt (stars above 3.5): ``[m, k]``; u: uniform numbers ``[m, len(FORMS)]``. Returns ``[m]``, all given.
     """
     m, genres = len(slates), len(catalog.genre_names)
     row = np.arange(m)
     looks = examined.astype(np.float32)
-    shown = np.matmul(looks[:, None, :], catalog.features.take(slates, axis=0))[:, 0, :] / np.add.reduce(looks, axis=1)[:, None]
-    lack = mindset.interest - _HALF * shown  # what is wanted and was not there
-    wish, surfeit = lack[:, :genres].argmax(axis=1), (shown - mindset.interest)[:, :genres].argmax(axis=1)
-    want, too_much = lack[row, wish], shown[row, surfeit]
-    famous = np.add.reduce(catalog.popularity_rank.take(slates) >= WELL_KNOWN, axis=1, dtype=np.float32) / np.float32(slates.shape[1])
-    best = np.where(clicked, felt, _NEVER).argmax(axis=1)
-    loved, joy = slates[row, best], np.where(clicked[row, best], felt[row, best], _NEVER)  # stars of the best click
-    bored, glad = mindset.levels[:, 1], mindset.levels[:, 0]
-    intent = mindset.intent.astype(np.int64)
-
-    urgency, values = np.full((m, len(FORMS)), _NEVER), np.zeros((m, len(FORMS)), np.int64)
-
-    def option(kind: Kind, aspect: Aspect, value: object, strength: object) -> None:
-        column = _COLUMN[kind, aspect]
-        urgency[:, column], values[:, column] = strength, value
-
-    option(Kind.MORE, Aspect.GENRE, wish, 0.6 + 2.0 * want)
-    option(Kind.LESS, Aspect.GENRE, surfeit, 2.0 * too_much + bored - 0.4)
-    option(Kind.AVOID, Aspect.GENRE, surfeit, 1.5 * too_much - 3.0 * mindset.interest[row, surfeit] - 0.6)
-    option(Kind.ONLY, Aspect.GENRE, np.maximum(intent, 0), np.where(intent >= 0, 1.2 - glad, _NEVER))
-    option(Kind.DIFFERENT, Aspect.GENRE, surfeit, 1.5 * bored + too_much - 0.6)
-    option(Kind.MORE, Aspect.TITLE, loved, 0.2 + 0.3 * joy)
-    option(Kind.DIFFERENT, Aspect.TITLE, loved, np.where(joy > _NEVER, 1.2 * bored - 0.2, _NEVER))
-    option(Kind.SURPRISE, Aspect.POPULARITY, 0, 1.5 * bored + famous - 1.2)
-    option(Kind.LESS, Aspect.POPULARITY, 1, 0.8 * famous + bored - 1.2)
-    option(Kind.MORE, Aspect.POPULARITY, 1, 1.0 - 2.0 * famous - glad)
+    shown = np.matmul(looks[:, None, :], catalog.features.take(slates, axis=0))[:, 0] / np.add.reduce(looks, axis=1)[:, None]
+    lack, excess = mindset.interest - _HALF * shown, shown - mindset.interest
+    best = np.where(clicked, felt, _LOW).argmax(axis=1)
+    happy = clicked[row, best]
+    values, signals = np.zeros((m, len(_VALUES)), np.int64), np.ones((m, len(_SIGNALS)), np.float32)
+    values[:, 0], values[:, 1] = wish, surfeit = lack[:, :genres].argmax(axis=1), excess[:, :genres].argmax(axis=1)
+    values[:, 2], values[:, 3], values[:, 6] = mindset.intent, slates[row, best], 1
+    signals[:, 1], signals[:, 2] = mindset.levels[:, 1], mindset.levels[:, 0]
+    signals[:, 3], signals[:, 4], signals[:, 5] = lack[row, wish], shown[row, surfeit], -mindset.interest[row, surfeit]
+    signals[:, 6] = np.add.reduce(catalog.popularity_rank.take(slates) >= WELL_KNOWN, axis=1, dtype=np.float32) / np.float32(slates.shape[1])
+    signals[:, 7], signals[:, 8], signals[:, 9] = felt[row, best] * happy, ~happy, values[:, 2] < 0
+    if catalog.people.shape[1]:
+        values[:, 4] = catalog.people[values[:, 3], 0]
+        signals[:, 10] = values[:, 4] < 0
     if len(catalog.eras):
         era, old = lack[:, genres:].argmax(axis=1), shown[:, genres:].argmax(axis=1)
-        missed = 3.0 * lack[row, genres + era]
-        option(Kind.MORE, Aspect.ERA, catalog.eras[era], missed)
-        option(Kind.ONLY, Aspect.ERA, catalog.eras[era], missed - 0.4)
-        option(Kind.LESS, Aspect.ERA, catalog.eras[old], shown[row, genres + old] + bored - 0.8)
-    if catalog.people.shape[1]:
-        person = catalog.people[loved, 0]
-        option(Kind.MORE, Aspect.PERSON, np.maximum(person, 0), np.where(person >= 0, 0.3 * joy, _NEVER))
+        values[:, 7], values[:, 8] = catalog.eras.take(era), catalog.eras.take(old)
+        signals[:, 11], signals[:, 12], signals[:, 13] = lack[row, genres + era], shown[row, genres + old], 0
 
-    said = (urgency - _CHANCE * np.log(luck.exponential(len(FORMS), _SPEECH))).argmax(axis=1)
+    urgency = np.matmul(signals[:, None, :], _WEIGHTS)[:, 0] + _CHANCE * gumbel(u)  # batched: a row's sum does not depend on m
+    said = urgency.argmax(axis=1)
     return Instruction(
-        kind=_KINDS[said],
-        aspect=_ASPECTS[said],
-        value=values[row, said].astype(np.int32),
-        phrasing=(luck.bits(1, _PHRASE)[:, 0] >> np.uint64(33)).astype(np.uint32),
+        kind=_KINDS.take(said),
+        aspect=_ASPECTS.take(said),
+        value=values[row, _SOURCE.take(said)].astype(np.int32),
+        phrasing=(u[row, said] * np.float32(2**24)).astype(np.uint32),
     )

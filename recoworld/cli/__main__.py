@@ -1,0 +1,5 @@
+"""``python -m recoworld.cli``."""
+
+from recoworld.cli import main
+
+main()

@@ -1,0 +1,67 @@
+"""From words on the command line to the settings of a world."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from recoworld.errors import ConfigError, UnknownName
+
+
+def world_settings(env: str, pairs: list[str], preset: str | None = None, data_dir: str | None = None) -> tuple[str, dict[str, Any]]:
+    """The environment's full id, or the data set's name, and the keyword arguments of `WorldConfig.of`.
+
+    `pairs` are "key=value", with values as in YAML; "simulator_config.KEY=" and "reward.PART=" change one entry and leave the others.
+    Raises UnknownName, ConfigError.
+    """
+    name, settings = _environment(env, data_dir)
+    if data_dir is not None and "data_dir" not in settings:
+        settings["data_dir"] = data_dir
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(f"--set {pair!r}: expected key=value, e.g. --set max_turns=30 or --set simulator_config.talkative=0.9")
+        outer, _, inner = key.strip().partition(".")
+        if not inner:
+            settings[outer] = _value(pair, text)
+            continue
+        if outer not in ("simulator_config", "reward"):
+            raise ConfigError(f"--set {pair!r}: {outer!r} has no entries; expected simulator_config.KEY=value or reward.PART=weight")
+        settings[outer] = {**(settings.get(outer) or _defaults(outer, preset)), inner: _value(pair, text)}
+    return name, settings
+
+
+def _environment(env: str, data_dir: str | None) -> tuple[str, dict[str, Any]]:
+    from recoworld.datasets import list_imported
+    from recoworld.envs.register import IDS
+    from recoworld.registry import DATASETS
+
+    ids = {alias.lower(): name for name in IDS for alias in (name, name.rpartition("-v")[0])}
+    name = ids.get(env.lower())
+    if name is None:
+        imported = list_imported(home=data_dir) if data_dir else list_imported()
+        if env in DATASETS or env in imported or env.startswith("recbole:"):
+            return env, {"dataset": env}
+        raise UnknownName("environment or data set", env, [*IDS, *DATASETS, *imported])
+    settings: dict[str, Any] = dict(IDS[name])
+    if settings["dataset"] == "recbole":
+        if data_dir is None:
+            raise ConfigError(f"{name} opens a folder of RecBole's atomic files: say which with --data-dir PATH")
+        settings["data_dir"] = data_dir
+    return name, settings
+
+
+def _value(pair: str, text: str) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {pair!r}: cannot read the value {text!r}; expected a number, a word, true, false or a list in YAML") from None
+
+
+def _defaults(name: str, preset: str | None) -> dict[str, Any]:
+    from recoworld.configs import WorldConfig
+    from recoworld.rewards import DEFAULT_WEIGHTS
+
+    given = getattr(WorldConfig.of(preset), name)
+    return dict(given or (DEFAULT_WEIGHTS if name == "reward" else {}))

@@ -1,0 +1,113 @@
+"""How sure one may be of a mean: percentile bootstrap intervals that resample users, not sessions.
+
+Sessions of one user resemble each other, so the user is what is drawn with replacement (the cluster bootstrap: Field & Welsh 2007,
+"Bootstrapping clustered data"; the percentile interval: Efron & Tibshirani 1993, ch. 13). Every metric is a ratio of two sums over
+sessions, ``sum(numerator) / sum(denominator)``: a mean has ones below, a rate such as clicks per slot has slots. The ratio is formed
+anew in each resample, so a user with long sessions weighs as much as it does in the estimate itself.
+
+The same seed draws the same users for every policy. The difference of two policies' resamples is therefore the paired bootstrap.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recoworld.errors import ConfigError
+
+Doubles = NDArray[np.float64]
+
+RESAMPLES = 1000
+LEVEL = 0.95
+_CELLS = 1 << 22  # numbers drawn at a time: 32 MiB
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """An estimate and the bounds between which the true value is believed to lie; NaN where there is nothing to say."""
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether zero lies outside the bounds."""
+        return self.low > 0 or self.high < 0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Draws:
+    """Estimates of `m` metrics on one sample of users and on resamples of it."""
+
+    users: NDArray[np.int64]
+    """The different users, ascending ``[n_users]``."""
+    seed: int
+    estimates: Doubles
+    """On the sample itself ``[m]``; NaN where the denominator is 0."""
+    resampled: Doubles
+    """``[resamples, m]``."""
+
+    def __sub__(self, other: Draws) -> Draws:
+        """Paired differences, user by user. Raises ConfigError where the users, the seed or the number of resamples differ."""
+        same = np.array_equal(self.users, other.users) and self.seed == other.seed and self.resampled.shape == other.resampled.shape
+        if not same:
+            raise ConfigError("a paired difference needs two resamplings of the same users under the same seed, of equally many metrics")
+        return Draws(
+            users=self.users, seed=self.seed, estimates=self.estimates - other.estimates, resampled=self.resampled - other.resampled
+        )
+
+    def interval(self, metric: int = 0, *, level: float = LEVEL) -> Interval:
+        """The estimate with its percentile interval. One user alone tells nothing of the spread: then the bounds are NaN."""
+        mean, values = float(self.estimates[metric]), self.resampled[:, metric]
+        values = values[np.isfinite(values)]  # a resample may hold none of the users with a denominator
+        if np.isnan(mean) or len(self.users) < 2 or not len(values):
+            return Interval(mean=mean, low=float("nan"), high=float("nan"))
+        low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+        return Interval(mean=mean, low=float(low), high=float(high))
+
+
+def resample(
+    numerators: NDArray[Any],
+    users: NDArray[np.int64],
+    denominators: NDArray[Any] | None = None,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Draws:
+    """Resample the users of `s` sessions.
+
+    Args:
+        numerators: One column a metric ``[s, m]``, or ``[s]`` for a single one.
+        users: Whose session each is ``[s]``.
+        denominators: As numerators; None for means over sessions.
+        resamples: How many.
+        seed: Of the draws.
+
+    Raises ConfigError for shapes that do not fit, and without sessions.
+    """
+    above = np.asarray(numerators, np.float64).reshape(len(users), -1)
+    below = np.ones_like(above) if denominators is None else np.asarray(denominators, np.float64).reshape(len(users), -1)
+    if above.shape != below.shape or not len(users) or resamples < 1:
+        raise ConfigError(f"resample: got numerators {above.shape}, denominators {below.shape} and {resamples} resamples; expected equal shapes, at least 1 of each")
+    distinct, cluster = np.unique(users, return_inverse=True)
+    n, m = len(distinct), above.shape[1]
+    sums = np.zeros((n, 2 * m))
+    np.add.at(sums, cluster, np.concatenate([above, below], axis=1))
+    drawn = np.empty((resamples, 2 * m))
+    generator = np.random.Generator(np.random.PCG64(seed))
+    block = max(1, _CELLS // n)
+    for start in range(0, resamples, block):
+        size = min(block, resamples - start)
+        chosen = generator.integers(n, size=(size, n)) + np.arange(size)[:, None] * n
+        times = np.bincount(chosen.ravel(), minlength=size * n).reshape(size, n)  # how often each user was drawn
+        drawn[start : start + size] = times.astype(np.float64) @ sums
+    return Draws(users=distinct, seed=seed, estimates=_ratio(sums.sum(axis=0)), resampled=_ratio(drawn))
+
+
+def _ratio(sums: Doubles) -> Doubles:
+    above, below = np.split(sums, 2, axis=-1)
+    return np.divide(above, below, out=np.full_like(above, np.nan), where=below != 0)

@@ -1,0 +1,109 @@
+"""The leaderboard: results of several policies as rows with intervals, as JSON and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recoworld.evaluation.intervals import Draws, Interval, resample
+from recoworld.evaluation.metrics import METRICS, columns, coverage, gini
+from recoworld.evaluation.store import Result
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Leaderboard:
+    """Policies on the same users and the same luck, the highest return first."""
+
+    rows: list[Row]
+    """One a policy: its name, ``{"mean", "low", "high"}`` a metric (None where there is nothing to say), `retention` after each
+    slate, and `difference`: the paired difference in return to the row below."""
+    settings: dict[str, Any]
+    """What the sessions depend on: equal settings, equal rows."""
+    env: str | None = None
+    notes: tuple[str, ...] = ()
+    """What a reader should know, in whole sentences."""
+    interrupted: bool = False
+    """Whether a policy that was asked for is still missing."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The contents of ``leaderboard.json``."""
+        front = {name: self.settings[name] for name in ("dataset", "users", "seeds", "seed", "group", "version")}
+        return {"rows": self.rows, **front, "env": self.env, "interrupted": self.interrupted, "notes": list(self.notes), "settings": self.settings}
+
+    def csv(self) -> str:
+        """One line a policy, three columns a metric; the retention curve is in the JSON alone."""
+        lines = [_flat(row) for row in self.rows]
+        out = io.StringIO()
+        writer = csv.DictWriter(out, list(dict.fromkeys(name for line in lines for name in line)), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(lines)
+        return out.getvalue()
+
+    def files(self) -> dict[str, str]:
+        """Contents of ``leaderboard.json`` and ``leaderboard.csv``, by name."""
+        return {"leaderboard.json": json.dumps(self.as_dict(), indent=1, allow_nan=False) + "\n", "leaderboard.csv": self.csv()}
+
+    def __rich__(self) -> Table:
+        """As a table for the terminal."""
+        from recoworld.evaluation.show import leaderboard_table
+
+        return leaderboard_table(self)
+
+
+def leaderboard_rows(results: Iterable[Result], *, parts: tuple[str, ...], max_turns: int, seed: int = 0) -> list[Row]:
+    """Rows sorted by return. The results are of the same users and seeds; `parts` names the reward parts; `seed` is the bootstrap's."""
+    drawn: list[tuple[Row, Draws]] = []
+    for result in results:
+        table, ranking = result.table, result.ranking
+        above, below = columns(table)
+        draws = resample(above, table.user, below, seed=seed)
+        row: Row = {"policy": result.policy, "privileged": result.privileged}
+        row |= {name: _entry(draws.interval(i)) for i, name in enumerate(METRICS)}
+        if len(ranking.user):
+            found = resample(np.stack([ranking.ndcg, ranking.hit], axis=1), ranking.user, seed=seed)
+            row |= {"ndcg@10": _entry(found.interval(0)), "hit@10": _entry(found.interval(1))}
+        else:
+            row |= {"ndcg@10": None, "hit@10": None}
+        row["coverage"] = {"mean": coverage(table.shown), "low": None, "high": None}
+        row["gini"] = {"mean": gini(table.shown), "low": None, "high": None}
+        row["retention"] = table.retention(max_turns).tolist()
+        row["reward_parts"] = dict(zip(parts, table.parts.mean(axis=0).tolist(), strict=True))
+        row |= {"sessions": len(table), "ranked_users": len(ranking.user), "fit_seconds": result.fit_seconds, "run_seconds": result.run_seconds}
+        drawn.append((row, draws))
+    drawn.sort(key=lambda pair: (-pair[0]["return"]["mean"], pair[0]["policy"]))
+    for i, (row, draws) in enumerate(drawn):
+        row["difference"] = None
+        if i + 1 < len(drawn):
+            below_row, below_draws = drawn[i + 1]
+            gap = (draws - below_draws).interval(0)
+            row["difference"] = {"to": below_row["policy"], **(_entry(gap) or {}), "excludes_zero": gap.excludes_zero}
+    return [row for row, _ in drawn]
+
+
+def _entry(interval: Interval) -> dict[str, float | None] | None:
+    """As JSON, which knows no NaN."""
+    if math.isnan(interval.mean):
+        return None
+    return {name: None if math.isnan(value) else value for name, value in vars(interval).items()}
+
+
+def _flat(row: Row) -> Row:
+    out: Row = {}
+    for name, value in row.items():
+        if isinstance(value, dict):
+            out |= {name if key == "mean" else f"{name}_{key}": entry for key, entry in value.items()}
+        elif not isinstance(value, list):
+            out[name] = value
+    return out

@@ -1,0 +1,74 @@
+"""Which sessions are played: the same for every policy of one evaluation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from recoworld import __version__
+from recoworld.configs import WorldConfig
+from recoworld.errors import ConfigError
+from recoworld.evaluation.table import Ints
+from recoworld.users import Split
+from recoworld.world import World
+
+_SPAN = 2**31
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Plan:
+    """The users, the seeds of their sessions, and all else that the results depend on. Made by `plan`."""
+
+    users: Ints
+    """User indices, ascending ``[n]``."""
+    unseen: Ints
+    """Those among them from whose logs no policy has learned: held-out ranking is theirs alone."""
+    seeds: int
+    seed: int
+    settings: dict[str, Any]
+    """Equal settings, equal results."""
+    notes: tuple[str, ...]
+
+    @property
+    def sessions(self) -> tuple[Ints, Ints]:
+        """User and seed of every session ``[n * seeds]`` each, a user's sessions side by side."""
+        return np.repeat(self.users, self.seeds), np.tile(np.arange(self.seed, self.seed + self.seeds), len(self.users))
+
+
+def plan(config: WorldConfig, world: World, *, users: int | None, seeds: int, seed: int, group: str) -> Plan:
+    """Draw `users` of a group (None: all of it), `seeds` sessions each. Raises ConfigError, UnknownName."""
+    for name, value, low, high in (("users", 1 if users is None else users, 1, _SPAN), ("seeds", seeds, 1, 10_000), ("seed", seed, 0, _SPAN)):
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise ConfigError(f"{name}: got {value!r}; expected an integer from {low} to {high}")
+    chosen, group, notes = _drawn(world.split, group, users, seed)
+    unseen = np.setdiff1d(chosen, world.split.train)
+    if len(unseen) < len(chosen):
+        notes.append(
+            f"{len(chosen) - len(unseen):,} of the {len(chosen):,} users are training users, whose logs the policies know in full: "
+            f"NDCG and Hit are of the other {len(unseen):,}."
+        )
+    data = world.dataset
+    settings = {
+        "dataset": data.name,
+        "users": len(chosen),
+        "seeds": seeds,
+        "seed": seed,
+        "group": group,
+        "version": __version__,
+        "config": config.model_dump(exclude={"data_dir", "users"}) | {"reward": world.reward.weights},
+        "size": [len(data.users), len(data.catalog), len(data.interactions)],
+    }
+    return Plan(users=chosen, unseen=unseen, seeds=seeds, seed=seed, settings=settings, notes=tuple(notes))
+
+
+def _drawn(split: Split, group: str, users: int | None, seed: int) -> tuple[Ints, str, list[str]]:
+    members, notes = split.group(group), []
+    if group != "all" and (users or 1) > len(members):
+        notes.append(f"The group {group!r} has {len(members):,} users, {users or 'some':,} were asked for: users of all groups are drawn instead.")
+        members, group = split.group("all"), "all"
+    if (users or 0) > len(members):
+        notes.append(f"The data set has {len(members):,} users, {users:,} were asked for: all of them are taken.")
+    order = np.random.Generator(np.random.PCG64(seed)).permutation(members)
+    return np.sort(order[:users]), group, notes

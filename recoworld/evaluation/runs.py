@@ -1,0 +1,135 @@
+"""Evaluate policies side by side: the same users, the same luck, one policy after another; what is finished is kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from recoworld.assembly import make_world
+from recoworld.configs import WorldConfig
+from recoworld.errors import ConfigError, RecoWorldError
+from recoworld.evaluation.leaderboard import Leaderboard, leaderboard_rows
+from recoworld.evaluation.plan import Plan, plan
+from recoworld.evaluation.ranking import opening_world, rank
+from recoworld.evaluation.record import record
+from recoworld.evaluation.rollout import attach, rollout
+from recoworld.evaluation.store import Folder, Result
+from recoworld.policies import make_policy
+from recoworld.registry import POLICIES
+from recoworld.types import Recommender
+from recoworld.world import World
+
+Stage = Literal["kept", "skipped", "fit", "run", "rank", "done"]
+Progress = Callable[[str, Stage, int], None]
+"""Called with a policy's name, what happens to it, and in "run" how many sessions have just ended."""
+
+
+def evaluate(
+    config: WorldConfig,
+    policies: Sequence[str] = ("all",),
+    *,
+    users: int | None = None,
+    seeds: int = 1,
+    seed: int = 0,
+    group: str = "test",
+    out: str | Path | None = None,
+    fresh: bool = False,
+    save_sessions: int = 0,
+    env: str | None = None,
+    progress: Progress | None = None,
+) -> Leaderboard:
+    """Policies on simulated sessions, and on held-out ranking beside them.
+
+    Args:
+        config: The world; its `users` is not read, see `group`.
+        policies: Names as for `recoworld.policies.make_policy`, or "all". Of "all", those that cannot run here are skipped with a note.
+        users: How many, drawn from the group; None for all of it. Where the group has fewer, all users stand for it, with a note.
+        seeds: Sessions a user: under the seeds `seed`, `seed` + 1, ...
+        seed: Also of the drawing of users, of the policies' luck and of the bootstrap.
+        group: "test" (policies have not learned from their logs), "validation", "train" or "all".
+        out: Folder for leaderboard.json, leaderboard.csv and results/POLICY.npz, brought up to date after each policy. If it holds
+            results of the same settings, they are kept and not computed again; if of others, ConfigError.
+        fresh: Compute everything again and replace what is there.
+        save_sessions: Also write the first so many sessions of each policy to sessions/POLICY.jsonl; needs `out`.
+        env: Noted in the leaderboard.
+        progress: See `Progress`.
+
+    Ctrl-C ends the evaluation: the finished policies are returned, and `Leaderboard.interrupted` is set.
+    Raises ConfigError, UnknownName, DatasetError, MissingExtra.
+    """
+    if save_sessions and out is None:
+        raise ConfigError(f"save_sessions: got {save_sessions} without out; say in which folder to save them")
+    waiting = {name: make_policy(name) for name in _names(policies)}
+    world = make_world(config)
+    todo = plan(config, world, users=users, seeds=seeds, seed=seed, group=group)
+    opening = opening_world(world, todo.unseen)
+    folder = None if out is None else Folder(Path(out).expanduser(), todo.settings, fresh=fresh)
+    results = {} if folder is None else folder.results()
+    notes = list(todo.notes)
+    tell = progress or (lambda *_: None)
+
+    def board(interrupted: bool) -> Leaderboard:
+        rows = leaderboard_rows(results.values(), parts=world.reward.names, max_turns=world.max_turns, seed=seed)
+        made = Leaderboard(rows=rows, settings=todo.settings, env=env, notes=tuple(notes), interrupted=interrupted)
+        if folder is not None:
+            folder.publish(made.files())
+        return made
+
+    try:
+        for name in list(waiting):
+            policy, log = waiting[name], folder.log(name) if folder is not None and save_sessions else None
+            if name in results and (log is None or log.exists()):
+                tell(name, "kept", 0)
+                del waiting[name]
+                continue
+            try:
+                result = _served(name, policy, world, opening, todo, tell)
+            except RecoWorldError as error:
+                if "all" not in policies:
+                    raise
+                notes.append(f"{name} is left out: {error}")
+                tell(name, "skipped", 0)
+                del waiting[name]
+                continue
+            if log is not None:
+                who, under = todo.sessions
+                record(log, world, policy, who[:save_sessions], under[:save_sessions], policy_seed=seed)
+            if folder is not None:
+                folder.keep(result)
+            results[name] = result
+            del waiting[name]
+            board(bool(waiting))
+            tell(name, "done", 0)
+    except KeyboardInterrupt:
+        return board(True)
+    return board(False)
+
+
+def _names(policies: Sequence[str]) -> list[str]:
+    names = [name for spec in policies for name in (POLICIES if spec == "all" else (spec,))]
+    if not names:
+        raise ConfigError(f"policies: got none; expected 'all' or some of {', '.join(POLICIES)}")
+    return list(dict.fromkeys(names))
+
+
+def _served(name: str, policy: Recommender, world: World, opening: World, todo: Plan, tell: Progress) -> Result:
+    """Fit one policy, play its sessions, rank the held-out items."""
+    tell(name, "fit", 0)
+    start = time.perf_counter()
+    policy.fit(world.dataset, world.split)
+    attach(policy, world)
+    fitted = time.perf_counter()
+    tell(name, "run", 0)
+    table = rollout(world, policy, *todo.sessions, policy_seed=todo.seed, progress=lambda count: tell(name, "run", count))
+    tell(name, "rank", 0)
+    ranking = rank(opening, policy, todo.unseen, policy_seed=todo.seed)
+    return Result(
+        policy=name,
+        privileged=bool(getattr(policy, "privileged", False)),
+        fit_seconds=fitted - start,
+        run_seconds=time.perf_counter() - fitted,
+        table=table,
+        ranking=ranking,
+    )

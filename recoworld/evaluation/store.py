@@ -1,0 +1,106 @@
+"""What one policy's run left behind, kept on disk so that an interrupted evaluation goes on where it stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recoworld.datasets.cache import read_arrays, replacing, write_arrays
+from recoworld.errors import ConfigError
+from recoworld.evaluation.ranking import Ranking
+from recoworld.evaluation.table import SessionTable
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Result:
+    """All sessions and rankings of one policy."""
+
+    policy: str
+    """The name by which it was asked for."""
+    privileged: bool
+    """Whether it reads the hidden mindset: a bound, not a competitor."""
+    fit_seconds: float
+    run_seconds: float
+    table: SessionTable
+    ranking: Ranking
+
+
+class Folder:
+    """The output folder of one evaluation: leaderboard.json, leaderboard.csv, results/POLICY.npz, sessions/POLICY.jsonl."""
+
+    def __init__(self, path: Path, settings: dict[str, Any], *, fresh: bool = False) -> None:
+        """Refuses, with ConfigError, a folder with results of other settings, unless they are to be replaced (`fresh`)."""
+        self.path = path
+        self._key = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=12).hexdigest()
+        before = _settings_in(path / "leaderboard.json")
+        if fresh:
+            for old in [*path.glob("results/*.npz"), *path.glob("sessions/*.jsonl")]:
+                old.unlink(missing_ok=True)
+        elif before is not None and before != settings:
+            other = [f"{name}: {before.get(name)!r} there, {settings.get(name)!r} now" for name in settings if before.get(name) != settings[name]]
+            raise ConfigError(
+                f"{path} holds results of another evaluation ({'; '.join(other) or 'of another version'}); "
+                "choose another folder, or replace them: --fresh"
+            )
+
+    def results(self) -> dict[str, Result]:
+        """What is finished, by policy; damaged files are passed over."""
+        found = {}
+        for path in sorted(self.path.glob("results/*.npz")):
+            arrays = read_arrays(path, self._key)
+            if arrays is not None:
+                facts = json.loads(str(arrays["facts"]))
+                table = SessionTable(**{field.name: arrays[f"table.{field.name}"] for field in fields(SessionTable)})
+                ranking = Ranking(**{field.name: arrays[f"ranking.{field.name}"] for field in fields(Ranking)})
+                found[facts["policy"]] = Result(**facts, table=table, ranking=ranking)
+        return found
+
+    def keep(self, result: Result) -> None:
+        """Write one result, complete or not at all. Raises ConfigError for a folder that cannot be written."""
+        facts = {name: getattr(result, name) for name in ("policy", "privileged", "fit_seconds", "run_seconds")}
+        arrays = {"facts": np.array(json.dumps(facts))}
+        for part, owner in (("table", result.table), ("ranking", result.ranking)):
+            arrays |= {f"{part}.{field.name}": getattr(owner, field.name) for field in fields(owner)}
+        with self._writing():
+            write_arrays(self.path / "results" / f"{_stem(result.policy)}.npz", self._key, arrays)
+
+    def log(self, policy: str) -> Path:
+        """Where a policy's sessions are written in full."""
+        return self.path / "sessions" / f"{_stem(policy)}.jsonl"
+
+    def publish(self, texts: dict[str, str]) -> None:
+        """Replace files, each complete or not at all. Raises ConfigError for a folder that cannot be written."""
+        for name, text in texts.items():
+            with self._writing(), replacing(self.path / name) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+                temporary.chmod(0o644)  # temporary files are private
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise ConfigError(f"cannot write to {self.path} ({error.strerror or error}); choose another folder, or free the disk") from error
+
+
+def _stem(policy: str) -> str:
+    """A policy's name as a file's, e.g. "my_package.mine:Mine" -> "my_package.mine-Mine"."""
+    return re.sub(r"[^A-Za-z0-9._+-]+", "-", policy)[:100]
+
+
+def _settings_in(path: Path) -> dict[str, Any] | None:
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))["settings"]
+        return settings if isinstance(settings, dict) else {}
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ConfigError(f"{path} is there and is no leaderboard of RecoWorld; choose another folder, or remove it") from None
