@@ -47,9 +47,12 @@ class Catalog:
             raise ConfigError(f"catalogue {self.name!r} is empty; expected at least one item")
         for field in ("titles", "genres", "years", "popularity", "texts", "people", "durations"):
             if len(getattr(self, field)) != n:
-                raise ConfigError(f"catalogue {self.name!r}: {field} has {len(getattr(self, field))} rows, ids has {n}; expected one row an item")
+                got = len(getattr(self, field))
+                raise ConfigError(f"catalogue {self.name!r}: {field} has {got} rows, ids has {n}; expected one row an item")
         if self.genres.shape != (n, len(self.genre_names)) or not self.genres.any(axis=1).all():
-            raise ConfigError(f"catalogue {self.name!r}: every item needs a genre out of genre_names; give items without any the genre {NO_GENRE!r}")
+            raise ConfigError(
+                f"catalogue {self.name!r}: every item needs a genre of genre_names; give those without the genre {NO_GENRE!r}"
+            )
         if len(self._index) != n:
             raise ConfigError(f"catalogue {self.name!r}: {n - len(self._index)} item ids occur twice; expected unique ids")
 

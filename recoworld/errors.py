@@ -34,7 +34,8 @@ class UnknownName(RecoWorldError, KeyError):
 
     def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
         options = sorted(known)
-        near = difflib.get_close_matches(str(name).lower(), options, n=3, cutoff=0.5)
+        folded = {option.casefold(): option for option in options}
+        near = [folded[key] for key in difflib.get_close_matches(str(name).casefold(), folded, n=3, cutoff=0.5)]
         shown = ", ".join(options[:12]) + (f", ... ({len(options)} in all)" if len(options) > 12 else "")
         hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
         self.message = f"unknown {kind} {name!r}: {hint}known: {shown or 'none'}"

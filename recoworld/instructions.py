@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -80,9 +81,13 @@ def sentence(instruction: Instruction, row: int, catalog: Catalog) -> str:
         return ""
     if instruction.texts is not None and instruction.texts[row]:
         return plain(instruction.texts[row], 400)
-    kind, aspect, value = Kind(int(instruction.kind[row])), Aspect(int(instruction.aspect[row])), int(instruction.value[row])
-    ways = _WAYS[kind, aspect]
-    return ways[int(instruction.phrasing[row]) % len(ways)].format(x=_named(aspect, value, catalog))
+    kind, aspect, value = int(instruction.kind[row]), int(instruction.aspect[row]), int(instruction.value[row])
+    return _said(catalog, kind, aspect, value, int(instruction.phrasing[row]) % len(_WAYS[kind, aspect]))  # type: ignore[index]
+
+
+@lru_cache(maxsize=65_536)
+def _said(catalog: Catalog, kind: int, aspect: int, value: int, way: int) -> str:
+    return _WAYS[Kind(kind), Aspect(aspect)][way].format(x=_named(Aspect(aspect), value, catalog))
 
 
 def _named(aspect: Aspect, value: int, catalog: Catalog) -> str:

@@ -33,6 +33,8 @@ class Users:
                 f"users: features {self.features.shape}, {len(self.feature_names)} feature names and {len(self.descriptions)} descriptions "
                 f"do not fit {n} ids; expected one row a user and one column a feature name"
             )
+        if len(self._index) != n:
+            raise ConfigError(f"users: {n - len(self._index)} ids occur twice; expected unique ids")
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -117,10 +119,15 @@ class Dataset:
 
     def __post_init__(self) -> None:
         log = self.interactions
-        if len(log.indptr) != len(self.users) + 1 or log.indptr[-1] != len(log) or len(log.ratings) != len(log) or len(log.times) != len(log):
-            raise ConfigError(f"data set {self.name!r}: interactions do not fit {len(self.users)} users; expected indptr of n_users + 1 that ends at the log's length")
+        ends_right = len(log.indptr) == len(self.users) + 1 and log.indptr[0] == 0 and log.indptr[-1] == len(log)
+        if not ends_right or (np.diff(log.indptr) < 0).any() or len(log.ratings) != len(log) or len(log.times) != len(log):
+            raise ConfigError(
+                f"data set {self.name!r}: interactions do not fit {len(self.users)} users; expected an ascending indptr of n_users + 1 "
+                "entries from 0 to the length of the log"
+            )
         if len(log) and (log.items.min() < 0 or log.items.max() >= len(self.catalog)):
-            raise ConfigError(f"data set {self.name!r}: item indices reach from {log.items.min()} to {log.items.max()}; expected 0 to {len(self.catalog) - 1}")
+            span = f"{log.items.min()} to {log.items.max()}"
+            raise ConfigError(f"data set {self.name!r}: item indices reach from {span}; expected 0 to {len(self.catalog) - 1}")
 
     @cached_property
     def liked(self) -> NDArray[np.bool_]:
@@ -137,7 +144,8 @@ class Dataset:
         the same split on every machine. Raises ConfigError.
         """
         if not (0 < visible < 1 and validation >= 0 and test >= 0 and validation + test < 1):
-            raise ConfigError(f"split: got visible={visible}, validation={validation}, test={test}; expected visible in (0, 1) and shares whose sum is below 1")
+            got = f"visible={visible}, validation={validation}, test={test}"
+            raise ConfigError(f"split: got {got}; expected visible in (0, 1) and shares of users whose sum is below 1")
         counts = np.diff(self.interactions.indptr)
         shown = np.ceil(visible * counts).astype(np.int64)
         shown = np.where(counts >= 3, np.minimum(shown, counts - 1), counts)

@@ -85,7 +85,8 @@ class World:
         """Open a session for each of `users` (indices ``[n]``) under `seeds` (integers ``[n]``). Raises ConfigError."""
         users, seeds = np.atleast_1d(np.asarray(users)), np.atleast_1d(np.asarray(seeds))
         if users.ndim != 1 or users.shape != seeds.shape or users.size == 0 or users.dtype.kind not in "iu" or seeds.dtype.kind not in "iu":
-            raise ConfigError(f"reset: got users {users.dtype} {users.shape} and seeds {seeds.dtype} {seeds.shape}; expected integers, one of each a session")
+            got = f"users {users.dtype} {users.shape} and seeds {seeds.dtype} {seeds.shape}"
+            raise ConfigError(f"reset: got {got}; expected integers, one of each a session")
         if users.min() < 0 or users.max() >= len(self.dataset.users):
             raise ConfigError(f"reset: got user indices from {users.min()} to {users.max()}; expected 0 to {len(self.dataset.users) - 1}")
         self._at(self._open(users.astype(np.int64), seeds))
@@ -160,7 +161,7 @@ class World:
             array = array.astype(np.int64)
         if n == 1:  # Python is three times as fast as NumPy on ten numbers
             row = array[0].tolist()
-            if 0 <= min(row) and max(row) < n_items and len(set(row)) == k:
+            if min(row) >= 0 and max(row) < n_items and len(set(row)) == k:
                 return array
         if (array.view(np.uint64) >= n_items).any():
             row, slot = np.argwhere((array < 0) | (array >= n_items))[0]

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from recoworld.cli.data import app as data
 from recoworld.cli.demo import demo
 from recoworld.cli.evaluate import evaluate
 from recoworld.cli.listing import list_
@@ -38,6 +39,7 @@ def _options(
 app.command()(demo)
 app.command()(evaluate)
 app.command("list")(list_)
+app.add_typer(data)
 
 
 def main() -> None:

@@ -18,14 +18,19 @@ ENV = "RecoWorld-Mini-v0"
 POLICIES = ["random", "popularity", "genre", "item-knn", "ease", "ease+instruct", "oracle"]
 READ = "ease+instruct"
 INTRODUCTION = """\
-Simulated users of a small film catalogue meet seven recommenders. Each turn a user is shown ten films, clicks, watches and likes some of
-them, grows content or bored, and leaves, or says what it wants instead. Every recommender gets the same users and the same luck."""
+Simulated users of a small film catalogue meet seven recommenders. Each turn a
+user is shown ten films, clicks, watches and likes some of them, grows content
+or bored, and leaves, or says what it wants instead. Every recommender gets the
+same users and the same luck.
+"""
 NEXT = """\
 Next:
-  recoworld play                                    be the recommender, or the user
-  recoworld list                                    environments, data sets, policies, presets
-  recoworld evaluate --policies ease,als+instruct   your own choice; --out DIR keeps the results
-  recoworld evaluate --env RecoWorld-ML1M-v0 --users 500   on MovieLens-1M (6 MB, downloaded on first use)"""
+  recoworld play       be the recommender, or the user
+  recoworld list       environments, data sets, policies, presets
+  recoworld evaluate --policies ease,als+instruct --out results
+                       your own choice of policies, kept in a folder
+  recoworld evaluate --env RecoWorld-ML1M-v0 --users 500
+                       on MovieLens-1M (6 MB, downloaded on first use)"""
 
 
 @told_plainly()
@@ -44,7 +49,7 @@ def demo(
     from recoworld.evaluation import evaluate
 
     console = Console()
-    console.print(INTRODUCTION + "\n", highlight=False)
+    console.print(INTRODUCTION, highlight=False)
     config = WorldConfig.of(dataset="mini")
     with shown() as (progress, _):
         board = evaluate(config, POLICIES, seeds=2, seed=seed, out=out, fresh=fresh, env=ENV, progress=progress)
@@ -58,24 +63,27 @@ def demo(
 
 
 def _read(world: World, seed: int, console: Console) -> None:
-    """One session in which the user said something and that is short enough to read."""
+    """One session in which the user said something and was heard, short enough to read."""
     import numpy as np
-    from rich.text import Text
 
-    from recoworld.envs.render import opening, turn_text
-    from recoworld.evaluation.rollout import rollout, sessions
+    from recoworld.envs.render import printed
+    from recoworld.evaluation.rollout import play, rollout
     from recoworld.policies import make_policy
+    from recoworld.session import mind_of
 
     policy = make_policy(READ)
     policy.fit(world.dataset, world.split)
     users = world.split.test
     seeds = np.full(len(users), seed)
     table = rollout(world, policy, users, seeds, policy_seed=seed)
-    likely = (table.instructions > 0) & (table.clicks > 1) & (table.turns >= 3)
-    chosen = int(np.argmin(np.where(likely, table.turns, np.iinfo(np.int64).max)))
-    user = users[chosen : chosen + 1]
+    readable = (table.answered >= 2) & (table.turns <= 6)
+    chosen = int(np.argmax(np.where(readable, table.clicks, -1)))
+    one, name = slice(chosen, chosen + 1), str(world.dataset.users.ids[users[chosen]])
+    world.reset(users[one], seeds[one])
+    before = mind_of(world.catalog, world.state.mindset)
     console.rule(f"one session of {READ}, turn by turn")
-    for i, (_, turn, _) in enumerate(sessions(world, policy, user, seeds[:1], policy_seed=seed)):
-        if i == 0:
-            console.print(Text.from_ansi(opening(world, str(world.dataset.users.ids[user[0]]))))
-        console.print(Text.from_ansi(turn_text(world, turn)))
+    printed(world, None, name, console=console)
+    for _, turn, _ in play(world, policy, users[one], seeds[one], policy_seed=seed):
+        console.print()
+        printed(world, turn, name, before=before, console=console)
+        before = mind_of(world.catalog, turn.mindset)

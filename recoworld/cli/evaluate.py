@@ -24,12 +24,19 @@ def evaluate(
     seeds: Annotated[int, typer.Option(min=1, help="Sessions a user.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Of users drawn, sessions, policies' luck and bootstrap.")] = 0,
     group: Annotated[str, typer.Option(help="Whose sessions: test, validation, train or all users.")] = "test",
-    out: Annotated[Path | None, typer.Option(help="Folder for leaderboard.json, .csv and results; run again to go on.", show_default=False)] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", help="A setting of the world: max_turns=30, reward.diversity=1, simulator_config.talkative=0.9.")
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for leaderboard.json, .csv and results; run again to go on.", show_default=False)
     ] = None,
-    config: Annotated[str | None, typer.Option(help="A preset, or a YAML file of settings: see `recoworld list`.", show_default=False)] = None,
-    data_dir: Annotated[str | None, typer.Option(help="Folder of a local copy of the data; else $RECOWORLD_DATA.", show_default=False)] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A setting of the world: max_turns=30, reward.diversity=1, simulator_config.talkative=0.9."),
+    ] = None,
+    config: Annotated[
+        str | None, typer.Option(help="A preset, or a YAML file of settings: see `recoworld list`.", show_default=False)
+    ] = None,
+    data_dir: Annotated[
+        str | None, typer.Option(help="Folder of a local copy of the data; else $RECOWORLD_DATA.", show_default=False)
+    ] = None,
     save_sessions: Annotated[int, typer.Option(min=0, help="Also write the first N sessions of each policy, to replay.")] = 0,
     fresh: Annotated[bool, typer.Option("--fresh", help="Replace results that are in the folder already.")] = False,
 ) -> None:

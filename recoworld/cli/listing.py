@@ -24,14 +24,16 @@ def list_(
     from recoworld.registry import DATASETS, POLICIES, SIMULATORS
     from recoworld.rewards import DEFAULT_WEIGHTS, PARTS
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", expand=True)
     table.add_column("kind", style="dim", no_wrap=True)
     table.add_column("name", style="cyan", no_wrap=True)
-    table.add_column("is", no_wrap=True, overflow="ellipsis")
+    table.add_column("is", no_wrap=True, overflow="ellipsis", ratio=1)
     sections = {
         "environment": {name: f"{settings['dataset']}" for name, settings in IDS.items()},
-        "data set": {name: _first_line(DATASETS[name]) for name in DATASETS} | dict.fromkeys(list_imported(home=data_dir), "imported by you"),
-        "policy": {name: _first_line(POLICIES[name]) for name in POLICIES} | {"...+instruct": "Any policy that scores items, made to follow instructions."},
+        "data set": {name: _first_line(DATASETS[name]) for name in DATASETS}
+        | dict.fromkeys(list_imported(home=data_dir), "imported by you"),
+        "policy": {name: _first_line(POLICIES[name]) for name in POLICIES}
+        | {"...+instruct": "Any policy that scores items, made to follow instructions."},
         "simulator": {name: _module_line(SIMULATORS[name]) for name in SIMULATORS},
         "reward part": {name: f"{_first_line(part)} Weight {DEFAULT_WEIGHTS.get(name, 0):g}." for name, part in PARTS.items()},
         "preset": {name: _comment(name) for name in presets()},

@@ -9,37 +9,41 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from recoworld.evaluation.runs import Progress, Stage
 
-_WORDS = {"fit": "learning", "run": "sessions", "rank": "held-out ranking"}
+_WORDS = {"fit": "learning", "run": "meeting users", "rank": "held-out ranking"}
 
 
 @contextmanager
 def shown() -> Iterator[tuple[Progress, set[str]]]:
-    """A spinner with the policy, what it does and sessions finished, on stderr; and the names of policies kept from before."""
+    """A bar a policy, on stderr; and the names of the policies that were kept from before."""
     from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
-    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
     kept: set[str] = set()
     bar = Bar(
-        SpinnerColumn(finished_text="✓"),
-        TextColumn("{task.description:<16}"),
-        TextColumn("{task.fields[doing]:<18}"),
-        TextColumn("{task.completed:>9,.0f} sessions"),
+        TextColumn("{task.description:<14}"),
+        BarColumn(20),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[doing]:<16}"),
         TimeElapsedColumn(),
         console=Console(stderr=True),
     )
     tasks = {}
 
-    def progress(policy: str, stage: Stage, count: int) -> None:
+    def progress(policy: str, stage: Stage, ended: int, total: int) -> None:
         if policy not in tasks:
-            tasks[policy] = bar.add_task(policy, total=None, doing="")
+            tasks[policy] = bar.add_task(policy, total=total, doing="")
         task = tasks[policy]
         if stage in _WORDS:
-            bar.update(task, advance=count, doing=_WORDS[stage])
+            bar.update(task, advance=ended, doing=_WORDS[stage])
             return
         if stage == "kept":
             kept.add(policy)
-        bar.update(task, doing={"kept": "kept from before", "skipped": "left out", "done": "done"}[stage], total=bar.tasks[task].completed)
+        bar.update(
+            task,
+            doing={"kept": "kept from before", "skipped": "left out", "done": "done"}[stage],
+            completed=0 if stage == "skipped" else total,
+        )
         bar.stop_task(task)
 
     with bar:

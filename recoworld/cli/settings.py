@@ -56,7 +56,9 @@ def _value(pair: str, text: str) -> Any:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError:
-        raise ConfigError(f"--set {pair!r}: cannot read the value {text!r}; expected a number, a word, true, false or a list in YAML") from None
+        raise ConfigError(
+            f"--set {pair!r}: cannot read the value {text!r}; expected a number, a word, true, false or a list in YAML"
+        ) from None
 
 
 def _defaults(name: str, preset: str | None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ Index by index, with `n` users in front (`n_items` items, `h` history, `k` slots
 | history_acts | int8 [n, h] | 0..8 | what became of each: `recoworld.types.Act` |
 | slate | int32 [n, k] | 0..n_items | the last slate, as index + 1; 0 before the first |
 | feedback | float32 [n, k, 6] | 0..1 | click, like, comment, share, share of duration watched, skip: per slot of the last slate |
-| instruction | float32 [n, 6 + d + 2] | -1..1 | in force: kind (one of 6), content asked about, popularity (-1 little, 1 well known), 1 / (1 + age) |
+| instruction | float32 [n, 6 + d + 2] | -1..1 | in force: kind (1 of 6), content, popularity (-1 little, 1 well known), 1 / (1 + age) |
 | instruction_code | int32 [n, 4] | 0.. | the same as integers: `Kind`, `Aspect`, value, age in slates; zeros for none |
 | turn | float32 [n, 1] | 0..1 | turns finished / max_turns |
 """
@@ -42,7 +42,9 @@ def observation_space(world: World) -> spaces.Dict:
             "slate": spaces.Box(0, n_items, (k,), np.int32),
             "feedback": spaces.Box(0.0, 1.0, (k, 6), np.float32),
             "instruction": spaces.Box(-1.0, 1.0, (len(Kind) - 1 + d + 2,), np.float32),
-            "instruction_code": spaces.Box(0, np.array([int(max(Kind)), int(max(Aspect)), largest, world.instruction_turns], np.int32), (4,), np.int32),
+            "instruction_code": spaces.Box(
+                0, np.array([max(Kind), max(Aspect), largest, world.instruction_turns], np.int32), dtype=np.int32
+            ),
             "turn": spaces.Box(0.0, 1.0, (1,), np.float32),
         }
     )

@@ -1,4 +1,4 @@
-"""The environments' ids. Gymnasium calls `register_all` through the entry point group ``gymnasium.envs``."""
+"""The environments' ids. `recoworld.plugin` registers them when Gymnasium is imported."""
 
 from __future__ import annotations
 
@@ -22,5 +22,4 @@ def register_all() -> None:
                 entry_point="recoworld.envs.slate:SlateEnv",
                 vector_entry_point="recoworld.envs.vector:SlateVectorEnv",
                 kwargs=dict(settings),
-                disable_env_checker=False,
             )

@@ -40,7 +40,9 @@ def make_rules(config: str | None, on_invalid: str, invalid_penalty: float, sett
     world = make_world(checked)
     group = world.split.group(checked.users)
     if not len(group):
-        raise ConfigError(f"users: the data set {world.dataset.name!r} has no {checked.users} users ({len(world.dataset.users)} in all); expected some")
+        raise ConfigError(
+            f"users: the data set {world.dataset.name!r} has no {checked.users} users ({len(world.dataset.users)} in all); expected some"
+        )
     return Rules(world=world, group=group, on_invalid=on_invalid, invalid_penalty=float(invalid_penalty))
 
 

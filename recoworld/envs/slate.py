@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -28,7 +28,8 @@ class SlateEnv(gym.Env[dict[str, NDArray[Any]], NDArray[np.int64]]):
     **Reward** a weighted sum of named parts (`recoworld.rewards`), by default clicks and more per slot + 0.1 a minute watched + 1 for
     staying + 0.25 for following an instruction. ``info["reward_parts"]`` has the parts before weighting.
 
-    **Start** a user drawn from `users` by (seed, episode), after the visible part of its log; ``reset(options={"user": "1234"})`` chooses one.
+    **Start** a user drawn from `users` by (seed, episode), after the visible part of its log; ``reset(options={"user": "1234"})``
+    chooses one.
     **End** `terminated` when the user leaves, `truncated` after `max_turns` slates.
 
     **Info** ``user`` (its id), ``reward_parts``, ``instruction``: what the user said in reply to this slate, "" for nothing.
@@ -46,7 +47,10 @@ class SlateEnv(gym.Env[dict[str, NDArray[Any]], NDArray[np.int64]]):
     **Versions** v0: first.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi", "human"], "render_fps": 1}
+    metadata = {  # noqa: RUF012  # Gymnasium declares it so
+        "render_modes": ["ansi", "human"],
+        "render_fps": 1,
+    }
 
     def __init__(
         self,
@@ -63,7 +67,7 @@ class SlateEnv(gym.Env[dict[str, NDArray[Any]], NDArray[np.int64]]):
         self._rules = make_rules(config, on_invalid, invalid_penalty, settings)
         self.world: World = self._rules.world
         self.observation_space = observation_space(self.world)
-        self.action_space = SlateSpace(len(self.world.catalog), self.world.slate_size)
+        self.action_space = SlateSpace(len(self.world.catalog), self.world.slate_size)  # type: ignore[assignment]  # its integers are int64
         self._seed: int | None = None
         self._episode = 0
         self._over = True

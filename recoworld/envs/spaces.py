@@ -22,7 +22,7 @@ class SlateSpace(spaces.MultiDiscrete):
     def sample(self, mask: Any = None, probability: Any = None) -> NDArray[np.int64]:
         """Random slates of different items; masks are those of MultiDiscrete and may repeat items."""
         if mask is not None or probability is not None:
-            return super().sample(mask, probability)
+            return super().sample(mask, probability).astype(np.int64)
         slates = self.np_random.integers(0, self.n_items, (int(np.prod(self.shape[:-1])), self.k))
         for row in np.flatnonzero(repeated(slates).any(axis=1)):
             slates[row] = self.np_random.choice(self.n_items, self.k, replace=False)

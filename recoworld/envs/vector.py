@@ -67,8 +67,9 @@ class SlateVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]):
         """Open all sessions anew, or those of ``options["reset_mask"]`` (bool ``[num_envs]``)."""
         options = options or {}
         mask = options.get("reset_mask", self._everyone)
-        if set(options) - {"reset_mask"} or not isinstance(mask, np.ndarray) or mask.shape != (self.num_envs,) or mask.dtype != np.bool_ or not mask.any():
-            raise ConfigError(f"reset options: got {options}; expected none, or 'reset_mask' with a boolean array [{self.num_envs}] that is true somewhere")
+        masked = isinstance(mask, np.ndarray) and mask.shape == (self.num_envs,) and mask.dtype == np.bool_ and mask.any()
+        if set(options) - {"reset_mask"} or not masked:
+            raise ConfigError(f"reset options: got {options}; expected none, or 'reset_mask': bool [{self.num_envs}], true somewhere")
         if self._seeds is None and not mask.all():
             raise ConfigError("reset_mask: no session is open yet; expected a reset of all environments first")
         seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int | np.integer) else seed or [None] * self.num_envs

@@ -1,10 +1,7 @@
-"""Evaluation: sessions and held-out ranking of several policies on the same users and luck, with intervals.
+"""Evaluation: sessions and held-out ranking of several policies on the same users and the same luck, with intervals.
 
-    from recoworld.configs import WorldConfig
-    from recoworld.evaluation import evaluate
-
-    board = evaluate(WorldConfig.of(dataset="mini"), ["random", "ease", "ease+instruct"], users=100)
-    rich.print(board)      # or board.rows, board.csv(), board.as_dict()
+``evaluate(WorldConfig.of(dataset="mini"), ["random", "ease", "ease+instruct"], users=100)`` returns a `Leaderboard`, which
+``rich.print`` shows as a table; its figures are in `rows`, `csv()` and `as_dict()`.
 """
 
 from __future__ import annotations

@@ -92,7 +92,10 @@ def resample(
     above = np.asarray(numerators, np.float64).reshape(len(users), -1)
     below = np.ones_like(above) if denominators is None else np.asarray(denominators, np.float64).reshape(len(users), -1)
     if above.shape != below.shape or not len(users) or resamples < 1:
-        raise ConfigError(f"resample: got numerators {above.shape}, denominators {below.shape} and {resamples} resamples; expected equal shapes, at least 1 of each")
+        raise ConfigError(
+            f"resample: got numerators {above.shape}, denominators {below.shape} and {resamples} resamples; "
+            "expected equal shapes and at least one session and one resample"
+        )
     distinct, cluster = np.unique(users, return_inverse=True)
     n, m = len(distinct), above.shape[1]
     sums = np.zeros((n, 2 * m))

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from recoworld.evaluation.metrics import METRICS, columns, coverage, gini
 from recoworld.evaluation.store import Result
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Console, ConsoleOptions, RenderableType
 
 Row = dict[str, Any]
 
@@ -40,7 +40,14 @@ class Leaderboard:
     def as_dict(self) -> dict[str, Any]:
         """The contents of ``leaderboard.json``."""
         front = {name: self.settings[name] for name in ("dataset", "users", "seeds", "seed", "group", "version")}
-        return {"rows": self.rows, **front, "env": self.env, "interrupted": self.interrupted, "notes": list(self.notes), "settings": self.settings}
+        return {
+            "rows": self.rows,
+            **front,
+            "env": self.env,
+            "interrupted": self.interrupted,
+            "notes": list(self.notes),
+            "settings": self.settings,
+        }
 
     def csv(self) -> str:
         """One line a policy, three columns a metric; the retention curve is in the JSON alone."""
@@ -55,11 +62,11 @@ class Leaderboard:
         """Contents of ``leaderboard.json`` and ``leaderboard.csv``, by name."""
         return {"leaderboard.json": json.dumps(self.as_dict(), indent=1, allow_nan=False) + "\n", "leaderboard.csv": self.csv()}
 
-    def __rich__(self) -> Table:
-        """As a table for the terminal."""
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        """As a table for the terminal, with as many metrics as there is room for."""
         from recoworld.evaluation.show import leaderboard_table
 
-        return leaderboard_table(self)
+        yield leaderboard_table(self, options.max_width)
 
 
 def leaderboard_rows(results: Iterable[Result], *, parts: tuple[str, ...], max_turns: int, seed: int = 0) -> list[Row]:
@@ -80,7 +87,12 @@ def leaderboard_rows(results: Iterable[Result], *, parts: tuple[str, ...], max_t
         row["gini"] = {"mean": gini(table.shown), "low": None, "high": None}
         row["retention"] = table.retention(max_turns).tolist()
         row["reward_parts"] = dict(zip(parts, table.parts.mean(axis=0).tolist(), strict=True))
-        row |= {"sessions": len(table), "ranked_users": len(ranking.user), "fit_seconds": result.fit_seconds, "run_seconds": result.run_seconds}
+        row |= {
+            "sessions": len(table),
+            "ranked_users": len(ranking.user),
+            "fit_seconds": result.fit_seconds,
+            "run_seconds": result.run_seconds,
+        }
         drawn.append((row, draws))
     drawn.sort(key=lambda pair: (-pair[0]["return"]["mean"], pair[0]["policy"]))
     for i, (row, draws) in enumerate(drawn):

@@ -56,7 +56,7 @@ def self_information(popularity: NDArray[np.float32]) -> Doubles:
     dilemma of recommender systems", PNAS 107); one is added so that items nobody took stay finite.
     """
     counts = popularity.astype(np.float64) + 1
-    return -np.log2(counts / counts.sum())
+    return np.asarray(-np.log2(counts / counts.sum()))
 
 
 def intra_list_diversity(features: NDArray[np.float32], slates: NDArray[np.int64]) -> Doubles:

@@ -39,7 +39,11 @@ class Plan:
 
 def plan(config: WorldConfig, world: World, *, users: int | None, seeds: int, seed: int, group: str) -> Plan:
     """Draw `users` of a group (None: all of it), `seeds` sessions each. Raises ConfigError, UnknownName."""
-    for name, value, low, high in (("users", 1 if users is None else users, 1, _SPAN), ("seeds", seeds, 1, 10_000), ("seed", seed, 0, _SPAN)):
+    for name, value, low, high in (
+        ("users", 1 if users is None else users, 1, _SPAN),
+        ("seeds", seeds, 1, 10_000),
+        ("seed", seed, 0, _SPAN),
+    ):
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             raise ConfigError(f"{name}: got {value!r}; expected an integer from {low} to {high}")
     chosen, group, notes = _drawn(world.split, group, users, seed)
@@ -66,7 +70,8 @@ def plan(config: WorldConfig, world: World, *, users: int | None, seeds: int, se
 def _drawn(split: Split, group: str, users: int | None, seed: int) -> tuple[Ints, str, list[str]]:
     members, notes = split.group(group), []
     if group != "all" and (users or 1) > len(members):
-        notes.append(f"The group {group!r} has {len(members):,} users, {users or 'some':,} were asked for: users of all groups are drawn instead.")
+        wanted = "all" if users is None else f"{users:,}"
+        notes.append(f"The group {group!r} has {len(members):,} users, {wanted} were asked for: users of all groups are drawn instead.")
         members, group = split.group("all"), "all"
     if (users or 0) > len(members):
         notes.append(f"The data set has {len(members):,} users, {users:,} were asked for: all of them are taken.")

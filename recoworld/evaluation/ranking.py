@@ -78,10 +78,11 @@ def relevant_items(world: World, users: Ints) -> Bools:
 def scored(slates: Slates, relevant: Bools, visible: Bools) -> tuple[Doubles, Doubles, Bools]:
     """NDCG and Hit of the slates ``[n]`` each, and who has something relevant ``[n]``; relevant and visible are ``[n, n_items]``."""
     hidden = ~np.take_along_axis(visible, slates, axis=1)
-    place = np.cumsum(hidden, axis=1)  # 1 for the first item that counts
     gains = np.take_along_axis(relevant, slates, axis=1) & hidden
-    dcg = np.where(gains, 1 / np.log2(np.maximum(place, 1) + 1), 0.0).sum(axis=1)
+    place = np.cumsum(hidden, axis=1)  # 1 for the first item that counts
+    dcg = np.sum(gains / np.log2(np.maximum(place, 1) + 1), axis=1)
     ideal = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(K) + 2))])
     wanted = relevant.sum(axis=1)
-    best = ideal[np.minimum(wanted, K)]
-    return np.divide(dcg, best, out=np.zeros(len(slates)), where=best > 0), gains.any(axis=1).astype(np.float64), wanted > 0
+    ndcg: Doubles = dcg / np.maximum(ideal[np.minimum(wanted, K)], 1e-300)
+    hit: Doubles = gains.any(axis=1).astype(np.float64)
+    return ndcg, hit, np.asarray(wanted > 0)

@@ -54,24 +54,30 @@ def rollout_chunks(
     """`rollout`, chunk by chunk: who is interrupted keeps what was yielded."""
     users, seeds = np.asarray(users), np.asarray(seeds)
     if users.ndim != 1 or users.shape != seeds.shape or not users.size or chunk < 1:
-        raise ConfigError(f"rollout: got users {users.shape}, seeds {seeds.shape}, chunk {chunk}; expected one of each a session, at least 1")
+        raise ConfigError(
+            f"rollout: got users {users.shape}, seeds {seeds.shape}, chunk {chunk}; expected one of each a session, at least 1"
+        )
     attach(policy, world)
     bits = self_information(world.catalog.popularity)
     for start in range(0, len(users), chunk):
         part = slice(start, start + chunk)
         table = SessionTable.empty(users[part], seeds[part], len(world.reward.names), len(world.catalog))
-        for rows, turn, told in sessions(world, policy, users[part], seeds[part], policy_seed=policy_seed):
+        world.reset(users[part], seeds[part])
+        for rows, turn, told in play(world, policy, users[part], seeds[part], policy_seed=policy_seed):
             _add(table, rows, turn, told, world, bits)
             if progress is not None and (over := int((turn.feedback.left | world.cut).sum())):
                 progress(over)
         yield table
 
 
-def sessions(
+def play(
     world: World, policy: Recommender, users: Ints, seeds: NDArray[Any], *, policy_seed: int = 0
 ) -> Iterator[tuple[Ints, Turn, Bools]]:
-    """The loop itself: after each turn, which sessions took part ``[n]``, what happened, and who had an instruction in force before it."""
-    world.reset(users, seeds)
+    """The loop itself, in a world just reset to these users and seeds ``[s]``, until all are gone.
+
+    Yields after each turn which sessions took part (places in `users` ``[n]``), what happened, and who had an instruction in force
+    when the slate was made ``[n]``.
+    """
     rows = np.arange(len(users))
     while rows.size:
         history = world.state.history

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -22,8 +23,8 @@ from recoworld.types import Recommender
 from recoworld.world import World
 
 Stage = Literal["kept", "skipped", "fit", "run", "rank", "done"]
-Progress = Callable[[str, Stage, int], None]
-"""Called with a policy's name, what happens to it, and in "run" how many sessions have just ended."""
+Progress = Callable[[str, Stage, int, int], None]
+"""Called with a policy's name, what happens to it, how many of its sessions have just ended, and how many there are."""
 
 
 def evaluate(
@@ -68,7 +69,11 @@ def evaluate(
     folder = None if out is None else Folder(Path(out).expanduser(), todo.settings, fresh=fresh)
     results = {} if folder is None else folder.results()
     notes = list(todo.notes)
-    tell = progress or (lambda *_: None)
+    total = len(todo.users) * seeds
+
+    def tell(name: str, stage: Stage, ended: int = 0) -> None:
+        if progress is not None:
+            progress(name, stage, ended, total)
 
     def board(interrupted: bool) -> Leaderboard:
         rows = leaderboard_rows(results.values(), parts=world.reward.names, max_turns=world.max_turns, seed=seed)
@@ -81,27 +86,27 @@ def evaluate(
         for name in list(waiting):
             policy, log = waiting[name], folder.log(name) if folder is not None and save_sessions else None
             if name in results and (log is None or log.exists()):
-                tell(name, "kept", 0)
+                tell(name, "kept")
                 del waiting[name]
                 continue
             try:
-                result = _served(name, policy, world, opening, todo, tell)
+                result = _served(name, policy, world, opening, todo, partial(tell, name))
             except RecoWorldError as error:
                 if "all" not in policies:
                     raise
                 notes.append(f"{name} is left out: {error}")
-                tell(name, "skipped", 0)
+                tell(name, "skipped")
                 del waiting[name]
                 continue
             if log is not None:
                 who, under = todo.sessions
-                record(log, world, policy, who[:save_sessions], under[:save_sessions], policy_seed=seed)
+                record(log, world, policy, who[:save_sessions], under[:save_sessions], name=name, policy_seed=seed)
             if folder is not None:
                 folder.keep(result)
             results[name] = result
             del waiting[name]
             board(bool(waiting))
-            tell(name, "done", 0)
+            tell(name, "done")
     except KeyboardInterrupt:
         return board(True)
     return board(False)
@@ -114,16 +119,16 @@ def _names(policies: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _served(name: str, policy: Recommender, world: World, opening: World, todo: Plan, tell: Progress) -> Result:
+def _served(name: str, policy: Recommender, world: World, opening: World, todo: Plan, tell: Callable[..., None]) -> Result:
     """Fit one policy, play its sessions, rank the held-out items."""
-    tell(name, "fit", 0)
+    tell("fit")
     start = time.perf_counter()
     policy.fit(world.dataset, world.split)
     attach(policy, world)
     fitted = time.perf_counter()
-    tell(name, "run", 0)
-    table = rollout(world, policy, *todo.sessions, policy_seed=todo.seed, progress=lambda count: tell(name, "run", count))
-    tell(name, "rank", 0)
+    tell("run")
+    table = rollout(world, policy, *todo.sessions, policy_seed=todo.seed, progress=lambda ended: tell("run", ended))
+    tell("rank")
     ranking = rank(opening, policy, todo.unseen, policy_seed=todo.seed)
     return Result(
         policy=name,

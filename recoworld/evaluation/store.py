@@ -45,7 +45,9 @@ class Folder:
             for old in [*path.glob("results/*.npz"), *path.glob("sessions/*.jsonl")]:
                 old.unlink(missing_ok=True)
         elif before is not None and before != settings:
-            other = [f"{name}: {before.get(name)!r} there, {settings.get(name)!r} now" for name in settings if before.get(name) != settings[name]]
+            other = [
+                f"{name}: {before.get(name)!r} there, {settings.get(name)!r} now" for name in settings if before.get(name) != settings[name]
+            ]
             raise ConfigError(
                 f"{path} holds results of another evaluation ({'; '.join(other) or 'of another version'}); "
                 "choose another folder, or replace them: --fresh"
@@ -88,7 +90,9 @@ class Folder:
         try:
             yield
         except OSError as error:
-            raise ConfigError(f"cannot write to {self.path} ({error.strerror or error}); choose another folder, or free the disk") from error
+            raise ConfigError(
+                f"cannot write to {self.path} ({error.strerror or error}); choose another folder, or free the disk"
+            ) from error
 
 
 def _stem(policy: str) -> str:

@@ -11,7 +11,9 @@ Floats = NDArray[np.float32]
 _CELLS = 8_000_000  # floats in one padded block of gathered factors
 
 
-def solve_rows(features: Floats, indptr: NDArray[np.int64], columns: NDArray[Any], targets: Floats, ridge: Floats, gram: Floats | None = None) -> Floats:
+def solve_rows(
+    features: Floats, indptr: NDArray[np.int64], columns: NDArray[Any], targets: Floats, ridge: Floats, gram: Floats | None = None
+) -> Floats:
     """Ridge regressions of many sparse rows on shared features.
 
     Row `u` has the entries ``columns[indptr[u]:indptr[u + 1]]`` with `targets` beside them; its solution is
@@ -48,7 +50,9 @@ def solve_rows(features: Floats, indptr: NDArray[np.int64], columns: NDArray[Any
     return out
 
 
-def transpose(indptr: NDArray[np.int64], columns: NDArray[Any], values: Floats, n_columns: int) -> tuple[NDArray[np.int64], NDArray[Any], Floats]:
+def transpose(
+    indptr: NDArray[np.int64], columns: NDArray[Any], values: Floats, n_columns: int
+) -> tuple[NDArray[np.int64], NDArray[Any], Floats]:
     """The same sparse matrix by columns: (indptr, rows, values)."""
     rows = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
     order = np.argsort(columns, kind="stable")

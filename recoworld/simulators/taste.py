@@ -151,7 +151,9 @@ def _home(dataset: Dataset, everyone: tuple[NDArray[np.int64], NDArray[Any], Flo
     """Mean content of what a user took less that of all users, shrunk by ten interactions of the crowd's."""
     indptr, columns, _ = everyone
     x = dataset.catalog.features
-    sums = np.add.reduceat(np.concatenate([x[columns], np.zeros((1, x.shape[1]), np.float32)]), np.minimum(indptr[:-1], len(columns)), axis=0)
+    sums = np.add.reduceat(
+        np.concatenate([x[columns], np.zeros((1, x.shape[1]), np.float32)]), np.minimum(indptr[:-1], len(columns)), axis=0
+    )
     counts = np.diff(indptr)
     sums[counts == 0] = 0
     crowd = x[columns].mean(axis=0) if len(columns) else x.mean(axis=0)
@@ -162,7 +164,7 @@ def _key(dataset: Dataset, split: Split, config: BehavioralConfig, evidence: Evi
     digest = hashlib.blake2b(digest_size=10)
     log = dataset.interactions
     for array in (log.indptr, log.items, log.ratings, split.train, split.visible_end, dataset.catalog.features):
-        digest.update(np.ascontiguousarray(array))
+        digest.update(np.ascontiguousarray(array).tobytes())
     fitted = config.model_dump(include={"interest_dim", "interest_alpha", "interest_reg", "rating_dim", "rating_reg", "epochs"})
     digest.update(repr((sorted(fitted.items()), split.seed, evidence)).encode())
     return f"taste-v1-{digest.hexdigest()}"
