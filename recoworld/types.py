@@ -162,7 +162,8 @@ class History(Batch):
     turn: Ints
     """Turns finished in this session ``[n]``."""
     items: NDArray[np.int32]
-    """The last `h` items that the user met, oldest first, as index + 1, 0 for padding ``[n, h]``."""
+    """Items that the user met, oldest first, as index + 1, 0 for padding ``[n, h]``: the last `World.history_length` before the session,
+    padded in front, then the slots of all slates so far, and room for those to come."""
     acts: NDArray[np.int8]
     """`Act` of each ``[n, h]``."""
     slate: NDArray[np.int32]

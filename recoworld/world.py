@@ -55,17 +55,17 @@ class World:
         reward: Reward | Mapping[str, float] | None = None,
         slate_size: int = 10,
         max_turns: int = 20,
-        history_length: int = 100,
+        history_length: int = 200,
         instruction_turns: int = 3,
     ) -> None:
-        """history_length: items of the past that policies see. instruction_turns: slates for which an instruction stays in force.
+        """history_length: items before the session that policies see. instruction_turns: slates for which an instruction stays in force.
 
         Raises ConfigError for sizes out of range.
         """
         for name, value, low, high in (
             ("slate_size", slate_size, 1, len(dataset.catalog)),
             ("max_turns", max_turns, 1, 100_000),
-            ("history_length", history_length, slate_size, 100_000),
+            ("history_length", history_length, 0, 100_000),
             ("instruction_turns", instruction_turns, 1, 100_000),
         ):
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or not low <= value <= high:
@@ -75,7 +75,9 @@ class World:
         self.reward = reward if isinstance(reward, Reward) else Reward(reward)
         self.slate_size, self.max_turns = int(slate_size), int(max_turns)
         self.history_length, self.instruction_turns = int(history_length), int(instruction_turns)
-        self._past_items, self._past_acts = _past(dataset, split, self.history_length)
+        self._past_items, self._past_acts = _past(dataset, split, self.history_length, self.max_turns * self.slate_size)
+        self.history_width = self._past_items.shape[1]
+        """Items in an observation: `history_length` and one for each slot that can be shown."""
         self._state: State | None = None
         self._luck: Luck | None = None  # of the next turn, where it is drawn already
 
@@ -198,9 +200,11 @@ class World:
         met = slates if n == 1 else slates + row_starts(n, len(self.catalog))
         exposures[met] = np.minimum(exposures.take(met), _MOST) + _ONE_MORE
         shown = (slates + _ONE).astype(np.int32)
-        items, acts = np.empty_like(before.items), np.empty_like(before.acts)
-        items[:, :-k], acts[:, :-k] = before.items[:, k:], before.acts[:, k:]
-        items[:, -k:], acts[:, -k:] = shown, _strongest(feedback, response)
+        items, acts = before.items.copy(), before.acts.copy()
+        # a session at max_turns is over; where a vector environment steps it once more before its reset, the last slate is overwritten
+        start = self.history_length + np.minimum(before.turn, self.max_turns - 1) * k
+        where = row_starts(n, self.history_width) + start[:, None] + _slots(k)
+        items.reshape(-1)[where], acts.reshape(-1)[where] = shown, _strongest(feedback, response)
         standing, age = before.standing, before.age
         said, silence = feedback.instruction, Instruction.none(n)
         if said is not silence or standing is not silence:
@@ -248,6 +252,11 @@ def row_starts(n: int, width: int) -> Ints:
     return (np.arange(n, dtype=np.int64) * width)[:, None]
 
 
+@lru_cache(maxsize=16)
+def _slots(k: int) -> Ints:
+    return np.arange(k, dtype=np.int64)
+
+
 def _strongest(feedback: Feedback, response: Floats) -> NDArray[np.int8]:
     """`Act` of each slot ``[n, k]``: the strongest thing that happened there."""
     deeds = np.matmul(response, _DEEDS).astype(np.int8)
@@ -273,10 +282,10 @@ def _worded(instruction: Instruction) -> Instruction:
     return instruction if instruction.texts is not None else replace(instruction, texts=np.full(len(instruction.kind), "", dtype=object))
 
 
-def _past(dataset: Dataset, split: Split, length: int) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
-    """What policies see of every user before its first turn: the last `length` visible interactions, padded in front."""
+def _past(dataset: Dataset, split: Split, length: int, room: int) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
+    """What policies see of every user before its first turn: the last `length` visible interactions, padded in front, and `room`."""
     log, n = dataset.interactions, len(dataset.users)
-    items, acts = np.zeros((n, length), np.int32), np.zeros((n, length), np.int8)
+    items, acts = np.zeros((n, length + room), np.int32), np.zeros((n, length + room), np.int8)
     ends = split.visible_end
     starts = np.maximum(log.indptr[:-1], ends - length)
     rows, users = log.rows(starts, ends), np.repeat(np.arange(n), ends - starts)

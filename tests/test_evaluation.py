@@ -24,6 +24,7 @@ from recoworld.luck import Luck, combine
 from recoworld.policies import make_policy
 from recoworld.policies.als import ALS
 from recoworld.policies.ease import EASE
+from recoworld.session_io import read_jsonl
 from recoworld.types import Observations, Recommender, Slates
 from recoworld.world import World
 
@@ -95,19 +96,19 @@ def test_progress_counts_every_session_once(world: World) -> None:
 
 
 def test_chunks_done_before_an_interruption_are_kept(world: World) -> None:
-    users = world.split.test[:9]
+    users, ended = world.split.test[:9], []
 
-    def stop_at_the_seventh(count: int, seen: list[int] = []) -> None:  # noqa: B006
-        seen.append(count)
-        if sum(seen) >= 7:
+    def stop_at_the_seventh(count: int) -> None:
+        ended.append(count)
+        if sum(ended) >= 7:
             raise KeyboardInterrupt
 
     kept: list[SessionTable] = []
+    chunks = rollout_chunks(world, fitted("random", world), users, np.zeros(9, np.int64), progress=stop_at_the_seventh, chunk=3)
     with pytest.raises(KeyboardInterrupt):
-        for table in rollout_chunks(world, fitted("random", world), users, np.zeros(9, np.int64), progress=stop_at_the_seventh, chunk=3):
-            kept.append(table)
-    assert np.array_equal(SessionTable.joined(kept).user, users[: 3 * len(kept)])
+        kept.extend(chunks)
     assert len(kept) == 2
+    np.testing.assert_array_equal(SessionTable.joined(kept).user, users[:6])
 
 
 def test_retention_counts_who_is_still_there() -> None:
@@ -292,18 +293,31 @@ def test_a_missing_extra_is_an_error_when_named_and_a_note_when_not(monkeypatch:
 
 
 def test_more_users_than_the_group_has_widen_it(world: World) -> None:
-    board = evaluate(MINI, ["random"], users=len(world.split.test) + 50)
+    untouched = len(world.split.test) + len(world.split.validation)
+    board = evaluate(MINI, ["random"], users=untouched)
     assert board.settings["group"] == "all"
-    assert board.settings["users"] == len(world.split.test) + 50
-    assert "drawn instead" in board.notes[0]
-    assert "training users" in board.notes[1]
-    assert 0 < board.rows[0]["ranked_users"] < board.settings["users"]
+    assert board.settings["users"] == untouched
+    assert "join them" in board.notes[0]
+    assert len(board.notes) == 1
+    board = evaluate(MINI, ["random"], users=untouched + 50)
+    assert "50 of the" in board.notes[1]
+    assert 0 < board.rows[0]["ranked_users"] <= untouched
+    assert "all of them are taken" in evaluate(MINI, ["random"], users=len(world.dataset.users) + 1, group="all").notes[0]
     assert evaluate(MINI, ["random"], users=5, group="train").rows[0]["ndcg@10"] is None
 
 
-@pytest.mark.parametrize(("bad", "error"), [({"users": 0}, ConfigError), ({"seeds": 0}, ConfigError), ({"seed": -1}, ConfigError),
-                                            ({"group": "tests"}, UnknownName), ({"policies": []}, ConfigError),
-                                            ({"policies": ["eas"]}, UnknownName), ({"save_sessions": 3}, ConfigError)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("bad", "error"),
+    [
+        ({"users": 0}, ConfigError),
+        ({"seeds": 0}, ConfigError),
+        ({"seed": -1}, ConfigError),
+        ({"group": "tests"}, UnknownName),
+        ({"policies": []}, ConfigError),
+        ({"policies": ["eas"]}, UnknownName),
+        ({"save_sessions": 3}, ConfigError),
+    ],
+)
 def test_wrong_arguments_say_so(bad: dict[str, object], error: type[Exception]) -> None:
     with pytest.raises(error):
         evaluate(MINI, **({"policies": ["random"]} | bad))  # type: ignore[arg-type]
@@ -313,3 +327,11 @@ def test_wrong_names_cost_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(EASE, "fit", lambda *_: pytest.fail("fitted before the names were checked"))
     with pytest.raises(UnknownName, match="'popularity'"):
         evaluate(MINI, ["ease", "populrity"], users=5)
+
+
+def test_sessions_are_saved_as_they_were_played(tmp_path: Path) -> None:
+    row = evaluate(MINI, ["ease+instruct"], users=8, out=tmp_path, save_sessions=8).rows[0]
+    saved = read_jsonl(tmp_path / "sessions" / "ease+instruct.jsonl")
+    assert [session.policy for session in saved] == ["ease+instruct"] * 8
+    assert np.mean([session.return_ for session in saved]) == pytest.approx(row["return"]["mean"])
+    assert np.mean([session.n_turns for session in saved]) == pytest.approx(row["turns"]["mean"])

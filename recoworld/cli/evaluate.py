@@ -71,9 +71,14 @@ def evaluate(
     console = Console()
     report(board, console)
     if kept:
-        console.print(f"{len(kept)} of these were kept from an earlier run; --fresh computes them again.")
+        console.print(f"{len(kept)} of these {'was' if len(kept) == 1 else 'were'} kept from an earlier run; --fresh computes all again.")
     if out is not None:
-        console.print(f"Written to {out}: leaderboard.json, leaderboard.csv, results/", soft_wrap=True, highlight=False)
+        logs = (
+            f", sessions/ (read one: recoworld replay {out}/sessions/{board.rows[0]['policy']}.jsonl)"
+            if save_sessions and board.rows
+            else ""
+        )
+        console.print(f"Written to {out}: leaderboard.json, leaderboard.csv, results/{logs}", soft_wrap=True, highlight=False, markup=False)
     if board.interrupted:
         farewell(board, out)
 

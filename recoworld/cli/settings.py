@@ -20,6 +20,8 @@ def world_settings(env: str, pairs: list[str], preset: str | None = None, data_d
         key, equals, text = pair.partition("=")
         if not equals or not key.strip():
             raise ConfigError(f"--set {pair!r}: expected key=value, e.g. --set max_turns=30 or --set simulator_config.talkative=0.9")
+        if key.strip() == "users":
+            raise ConfigError(f"--set {pair!r}: whose sessions are simulated is chosen with --group")
         outer, _, inner = key.strip().partition(".")
         if not inner:
             settings[outer] = _value(pair, text)

@@ -28,8 +28,8 @@ class WorldConfig(BaseModel):
     slate_size: Annotated[int, Field(ge=1)] = 10
     max_turns: Annotated[int, Field(ge=1)] = 20
     """A session is truncated after so many slates."""
-    history_length: Annotated[int, Field(ge=1)] = 100
-    """Items of a user's past that an observation holds."""
+    history_length: Annotated[int, Field(ge=0)] = 200
+    """Items of a user's past, before the session, that an observation holds; the session's own items come on top."""
     instruction_turns: Annotated[int, Field(ge=1)] = 3
     """Slates for which an instruction stays in force."""
     reward: dict[str, float] | None = None

@@ -1,11 +1,12 @@
 """Observations: how what a policy may see is laid out in arrays. Nothing hidden passes through here.
 
-Index by index, with `n` users in front (`n_items` items, `h` history, `k` slots, `d` content features, `p` profile features):
+Index by index, with `n` users in front (`n_items` items, `k` slots, `d` content features, `p` profile features,
+`h` = history_length items before the session + max_turns * k slots of the session):
 
 | key | dtype, shape | range | holds |
 |---|---|---|---|
 | profile | float32 [n, p] | 0..1 | demographics (`Users.features`) |
-| history | int32 [n, h] | 0..n_items | items met, oldest first, as index + 1; 0 is padding |
+| history | int32 [n, h] | 0..n_items | items met, oldest first, as index + 1; 0 is padding, in front and behind |
 | history_acts | int8 [n, h] | 0..8 | what became of each: `recoworld.types.Act` |
 | slate | int32 [n, k] | 0..n_items | the last slate, as index + 1; 0 before the first |
 | feedback | float32 [n, k, 6] | 0..1 | click, like, comment, share, share of duration watched, skip: per slot of the last slate |
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 def observation_space(world: World) -> spaces.Dict:
     """The space of one user's observation, see the module's docstring."""
-    n_items, k, h = len(world.catalog), world.slate_size, world.history_length
+    n_items, k, h = len(world.catalog), world.slate_size, world.history_width
     d, p = world.catalog.features.shape[1], world.dataset.users.features.shape[1]
     largest = max(n_items, 10_000, len(world.catalog.people_names))  # of an instruction's value: an item, a decade, a person
     return spaces.Dict(

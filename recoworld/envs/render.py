@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from recoworld.catalog import Catalog
-from recoworld.session import Mind, SessionTurn, mind_of, recorded
+from recoworld.session import Mind, Session, SessionTurn, mind_of, recorded
 from recoworld.text import plain
 from recoworld.types import LEVELS, Turn
 from recoworld.world import World
@@ -23,7 +23,6 @@ WIDTH = 80
 CLICK, LIKE, COMMENT, SHARE = "▶", "♥", "✎", "↗"
 LEGEND = f"{CLICK} clicked   {LIKE} liked   {COMMENT} commented   {SHARE} shared   bar: how much of it was watched"
 HIDDEN = "hidden from the policy"
-_EIGHTHS = " ▏▎▍▌▋▊▉"
 _WANTED = {"satisfaction", "patience", "trust"}  # the levels of which more is better
 _DRIFT = 0.005  # smaller changes of a level are shown as none
 
@@ -33,9 +32,9 @@ def opening(world: World, user: str) -> str:
     return as_text(profile_view(world, world.dataset.users.index(user), mind=_present(world, user)))
 
 
-def turn_text(world: World, turn: Turn | SessionTurn, row: int = 0, *, before: Mind | None = None) -> str:
-    """A turn in plain text; before: the mindset at its start, where it is known. `row` is that of a live turn."""
-    return as_text(_turn_of(world, turn, row, before))
+def turn_text(world: World, turn: Turn | SessionTurn, row: int = 0, *, before: Mind | None = None, heading: str = "") -> str:
+    """A turn in plain text; before: the mindset at its start, where it is known. `row` is that of a live turn, whose heading is known."""
+    return as_text(_turn_of(world, turn, row, before, heading))
 
 
 def printed(world: World, turn: Turn | SessionTurn | None, user: str, *, before: Mind | None = None, console: Console | None = None) -> None:
@@ -111,13 +110,13 @@ def slate_view(
     table = Table(box=None, padding=(0, 1, 0, 0), show_header=False, title=Text(heading, style="bold") if heading else None)
     table.title_justify = "left"
     table.add_column(justify="right", style="dim", width=3)
-    table.add_column(no_wrap=True, overflow="ellipsis", min_width=24, max_width=None if catalog is None else 32)
+    table.add_column(no_wrap=True, overflow="ellipsis", width=54 if catalog is None else 30 if turn is not None else 40)
     if catalog is not None:
         table.add_column(width=4)
-        table.add_column(no_wrap=True, overflow="ellipsis", style="dim", max_width=20 if turn else 34)
+        table.add_column(no_wrap=True, overflow="ellipsis", style="dim", width=20 if turn is not None else 29)
     if turn is not None:
         table.add_column(width=4, style="bold")
-        table.add_column(no_wrap=True, width=12)
+        table.add_column(no_wrap=True, width=13)
     for slot, item in enumerate(items):
         row = [Text(str(slot + 1)), Text(plain(titles[slot], 70))]
         if catalog is not None:
@@ -129,11 +128,30 @@ def slate_view(
     return table
 
 
-def bar(share: float, width: int) -> str:
-    """A bar of `width` cells, filled to `share` in [0, 1]."""
-    eighths = round(min(max(share, 0.0), 1.0) * width * 8)
-    full, rest = divmod(eighths, 8)
-    return ("█" * full + (_EIGHTHS[rest] if rest else "")).ljust(width)
+def course_view(session: Session) -> RenderableType:
+    """The mindset over the whole session: why the user did what it did."""
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", title=Text(f"Mindset over the session, {HIDDEN}", style="bold"))
+    table.title_justify = "left"
+    for name in ("turn", *(level[:8] for level in LEVELS), "reward"):
+        table.add_column(name, justify="right")
+    table.add_column("", no_wrap=True, overflow="ellipsis", max_width=22)
+    before = session.opening
+    if before is not None:
+        table.add_row("0", *(Text(f"{before.levels[level]:.2f}") for level in LEVELS), "", Text(_purpose(before)))
+    for number, turn in enumerate(session.turns, 1):
+        cells = [Text("?") for _ in LEVELS]
+        if turn.mindset is not None:
+            cells = [Text(f"{turn.mindset.levels[level]:.2f}", style=_change(level, turn.mindset, before)[1]) for level in LEVELS]
+        words = "leaves" if turn.left else f"“{plain(turn.instruction.text, 60)}”" if turn.instruction is not None else ""
+        table.add_row(str(number), *cells, _number(turn.reward), Text(words))
+        before = turn.mindset
+    return table
+
+
+def bar(share: float, width: int, colour: str = "") -> Text:
+    """A line of `width` cells, thick up to `share` in [0, 1]."""
+    full, half = divmod(round(min(max(share, 0.0), 1.0) * width * 2), 2)
+    return Text.assemble(("━" * full + "╸" * half, colour), ("─" * (width - full - half), "dim"))
 
 
 def _deeds(turn: SessionTurn, slot: int, duration: float | None) -> list[Text]:
@@ -144,8 +162,8 @@ def _deeds(turn: SessionTurn, slot: int, duration: float | None) -> list[Text]:
         return [Text(), Text("passed over", style="dim")]
     acts = ((turn.clicked, CLICK), (turn.liked, LIKE), (turn.commented, COMMENT), (turn.shared, SHARE))
     seconds = turn.watch[slot]
-    watched = bar(seconds / duration, 6) if duration else " " * 6
-    return [Text("".join(sign if did[slot] else " " for did, sign in acts), style="green"), Text(f"{watched}{_seconds(seconds):>6}")]
+    watched = bar(seconds / duration, 6, "green") if duration else Text()
+    return [Text("".join(sign if did[slot] else " " for did, sign in acts), style="green"), watched + Text(f"{_seconds(seconds):>6}")]
 
 
 def _seconds(seconds: float) -> str:
@@ -157,26 +175,38 @@ def _mindset(mind: Mind, before: Mind | None) -> RenderableType:
     grid = Table.grid(padding=(0, 1))
     for level in LEVELS:
         now = mind.levels[level]
-        change = now - before.levels[level] if before is not None else 0.0
-        sign = "▲" if change > _DRIFT else "▼" if change < -_DRIFT else " "
-        colour = "green" if (change > 0) == (level in _WANTED) else "red"
-        told = Text(f"{sign} {change:+.2f}" if sign != " " else "", style=colour)
-        grid.add_row(Text(f"  {level}"), Text.assemble((bar(now, 12), colour if sign != " " else ""), ("▏", "dim")), Text(f"{now:.2f}"), told)
-    purpose = f"came for {plain(mind.intent, 30)}" if mind.intent else "came to browse"
-    return Group(Text.assemble(("Mindset", "bold"), (f", {HIDDEN}; {purpose}", "dim")), grid)
+        change, colour = _change(level, mind, before)
+        grid.add_row(Text(f"  {level}"), bar(now, 12, colour), Text(f"{now:.2f}"), Text(change, style=colour))
+    return Group(Text.assemble(("Mindset", "bold"), (f", {HIDDEN}; {_purpose(mind)}", "dim")), grid)
+
+
+def _purpose(mind: Mind) -> str:
+    return f"came for {plain(mind.intent, 30)}" if mind.intent else "came to browse"
+
+
+def _change(level: str, now: Mind, before: Mind | None) -> tuple[str, str]:
+    """How a level has changed, in words and as a colour; empty where it has not."""
+    change = now.levels[level] - before.levels[level] if before is not None else 0.0
+    if abs(change) <= _DRIFT:
+        return "", ""
+    return f"{'▲' if change > 0 else '▼'} {change:+.2f}", "green" if (change > 0) == (level in _WANTED) else "red"
 
 
 def _reward(turn: SessionTurn) -> RenderableType:
     """The reward and its parts before weighting."""
     grid = Table.grid(padding=(0, 1))
     for name, value in turn.parts.items():
-        grid.add_row(Text(f"  {plain(name, 16)}"), Text(f"{value:.4g}", justify="right"))
-    return Group(Text.assemble(("Reward ", "bold"), (f"{turn.reward:.4g}", "bold"), (" of", "dim")), grid)
+        grid.add_row(Text(f"  {plain(name, 16)}"), Text(_number(value), justify="right"))
+    return Group(Text.assemble((f"Reward {_number(turn.reward)}", "bold"), (", out of", "dim")), grid)
 
 
-def _turn_of(world: World, turn: Turn | SessionTurn, row: int, before: Mind | None) -> RenderableType:
+def _number(value: float) -> str:
+    return f"{value:.2f}" if abs(value) < 1e4 else f"{value:.2g}"
+
+
+def _turn_of(world: World, turn: Turn | SessionTurn, row: int, before: Mind | None, heading: str = "") -> RenderableType:
     if isinstance(turn, SessionTurn):
-        return turn_view(turn, world.catalog, before=before)
+        return turn_view(turn, world.catalog, heading=heading, before=before)
     number = int(world.state.history.turn[row]) if row < len(world.state.keys) else 0
     return turn_view(recorded(world, turn, row), world.catalog, heading=f"Turn {number} of {world.max_turns}", before=before)
 

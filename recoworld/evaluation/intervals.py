@@ -89,13 +89,14 @@ def resample(
 
     Raises ConfigError for shapes that do not fit, and without sessions.
     """
-    above = np.asarray(numerators, np.float64).reshape(len(users), -1)
-    below = np.ones_like(above) if denominators is None else np.asarray(denominators, np.float64).reshape(len(users), -1)
-    if above.shape != below.shape or not len(users) or resamples < 1:
+    above = np.asarray(numerators, np.float64)
+    below = np.ones_like(above) if denominators is None else np.asarray(denominators, np.float64)
+    if above.shape != below.shape or not above.size or above.shape[:1] != users.shape or resamples < 1:
         raise ConfigError(
-            f"resample: got numerators {above.shape}, denominators {below.shape} and {resamples} resamples; "
-            "expected equal shapes and at least one session and one resample"
+            f"resample: got numerators {above.shape}, denominators {below.shape}, users {users.shape} and {resamples} resamples; "
+            "expected one row a session in each, at least one session and one resample"
         )
+    above, below = above.reshape(len(users), -1), below.reshape(len(users), -1)
     distinct, cluster = np.unique(users, return_inverse=True)
     n, m = len(distinct), above.shape[1]
     sums = np.zeros((n, 2 * m))

@@ -69,39 +69,38 @@ class Leaderboard:
         yield leaderboard_table(self, options.max_width)
 
 
-def leaderboard_rows(results: Iterable[Result], *, parts: tuple[str, ...], max_turns: int, seed: int = 0) -> list[Row]:
-    """Rows sorted by return. The results are of the same users and seeds; `parts` names the reward parts; `seed` is the bootstrap's."""
-    drawn: list[tuple[Row, Draws]] = []
-    for result in results:
-        table, ranking = result.table, result.ranking
-        above, below = columns(table)
-        draws = resample(above, table.user, below, seed=seed)
-        row: Row = {"policy": result.policy, "privileged": result.privileged}
-        row |= {name: _entry(draws.interval(i)) for i, name in enumerate(METRICS)}
-        if len(ranking.user):
-            found = resample(np.stack([ranking.ndcg, ranking.hit], axis=1), ranking.user, seed=seed)
-            row |= {"ndcg@10": _entry(found.interval(0)), "hit@10": _entry(found.interval(1))}
-        else:
-            row |= {"ndcg@10": None, "hit@10": None}
-        row["coverage"] = {"mean": coverage(table.shown), "low": None, "high": None}
-        row["gini"] = {"mean": gini(table.shown), "low": None, "high": None}
-        row["retention"] = table.retention(max_turns).tolist()
-        row["reward_parts"] = dict(zip(parts, table.parts.mean(axis=0).tolist(), strict=True))
-        row |= {
-            "sessions": len(table),
-            "ranked_users": len(ranking.user),
-            "fit_seconds": result.fit_seconds,
-            "run_seconds": result.run_seconds,
-        }
-        drawn.append((row, draws))
-    drawn.sort(key=lambda pair: (-pair[0]["return"]["mean"], pair[0]["policy"]))
-    for i, (row, draws) in enumerate(drawn):
-        row["difference"] = None
-        if i + 1 < len(drawn):
-            below_row, below_draws = drawn[i + 1]
-            gap = (draws - below_draws).interval(0)
-            row["difference"] = {"to": below_row["policy"], **(_entry(gap) or {}), "excludes_zero": gap.excludes_zero}
-    return [row for row, _ in drawn]
+def measured(result: Result, *, parts: tuple[str, ...], max_turns: int, seed: int = 0) -> tuple[Row, Draws]:
+    """A policy's row, and the resampled metrics for comparison; `parts` names the reward parts, `seed` is the bootstrap's."""
+    table, ranking = result.table, result.ranking
+    above, below = columns(table)
+    draws = resample(above, table.user, below, seed=seed)
+    row: Row = {"policy": result.policy, "privileged": result.privileged}
+    row |= {name: _entry(draws.interval(i)) for i, name in enumerate(METRICS)}
+    row |= {"ndcg@10": None, "hit@10": None}
+    if len(ranking.user):
+        found = resample(np.stack([ranking.ndcg, ranking.hit], axis=1), ranking.user, seed=seed)
+        row |= {"ndcg@10": _entry(found.interval(0)), "hit@10": _entry(found.interval(1))}
+    row["coverage"] = {"mean": coverage(table.shown), "low": None, "high": None}
+    row["gini"] = {"mean": gini(table.shown), "low": None, "high": None}
+    row["retention"] = table.retention(max_turns).tolist()
+    row["reward_parts"] = dict(zip(parts, table.parts.mean(axis=0).tolist(), strict=True))
+    row |= {"sessions": len(table), "ranked_users": len(ranking.user)}
+    row |= {"fit_seconds": result.fit_seconds, "run_seconds": result.run_seconds}
+    return row, draws
+
+
+def ranked(policies: Iterable[tuple[Row, Draws]]) -> list[Row]:
+    """The rows by return, each with its paired difference to the next; all are of the same users and seeds."""
+    order = sorted(policies, key=lambda pair: (-pair[0]["return"]["mean"], pair[0]["policy"]))
+    rows = []
+    for i, (row, draws) in enumerate(order):
+        difference: Row | None = None
+        if i + 1 < len(order):
+            below, theirs = order[i + 1]
+            gap = (draws - theirs).interval(0)
+            difference = {"to": below["policy"], **(_entry(gap) or {}), "excludes_zero": gap.excludes_zero}
+        rows.append(row | {"difference": difference})
+    return rows
 
 
 def _entry(interval: Interval) -> dict[str, float | None] | None:

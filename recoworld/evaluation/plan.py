@@ -15,6 +15,7 @@ from recoworld.users import Split
 from recoworld.world import World
 
 _SPAN = 2**31
+_STREAM = 1  # the split draws with the bare seed
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -68,12 +69,15 @@ def plan(config: WorldConfig, world: World, *, users: int | None, seeds: int, se
 
 
 def _drawn(split: Split, group: str, users: int | None, seed: int) -> tuple[Ints, str, list[str]]:
-    members, notes = split.group(group), []
+    generator = np.random.Generator(np.random.PCG64([seed, _STREAM]))
+    members, notes = generator.permutation(split.group(group)), []
     if group != "all" and (users or 1) > len(members):
-        wanted = "all" if users is None else f"{users:,}"
-        notes.append(f"The group {group!r} has {len(members):,} users, {wanted} were asked for: users of all groups are drawn instead.")
-        members, group = split.group("all"), "all"
+        notes.append(
+            f"The group {group!r} has {len(members):,} users, {'all' if users is None else f'{users:,}'} were asked for: "
+            "users of the other groups join them, training users last."
+        )
+        others = [np.setdiff1d(split.group(name), members) for name in ("test", "validation", "train")]
+        members, group = np.concatenate([members, *map(generator.permutation, others)]), "all"
     if (users or 0) > len(members):
         notes.append(f"The data set has {len(members):,} users, {users:,} were asked for: all of them are taken.")
-    order = np.random.Generator(np.random.PCG64(seed)).permutation(members)
-    return np.sort(order[:users]), group, notes
+    return np.sort(members[:users]), group, notes

@@ -80,9 +80,9 @@ def scored(slates: Slates, relevant: Bools, visible: Bools) -> tuple[Doubles, Do
     hidden = ~np.take_along_axis(visible, slates, axis=1)
     gains = np.take_along_axis(relevant, slates, axis=1) & hidden
     place = np.cumsum(hidden, axis=1)  # 1 for the first item that counts
-    dcg = np.sum(gains / np.log2(np.maximum(place, 1) + 1), axis=1)
+    dcg = (gains / np.log2(np.maximum(place, 1) + 1)).sum(axis=1)
     ideal = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(K) + 2))])
     wanted = relevant.sum(axis=1)
-    ndcg: Doubles = dcg / np.maximum(ideal[np.minimum(wanted, K)], 1e-300)
-    hit: Doubles = gains.any(axis=1).astype(np.float64)
-    return ndcg, hit, np.asarray(wanted > 0)
+    ndcg = dcg / np.maximum(ideal[np.minimum(wanted, K)], 1e-300)
+    hit = gains.any(axis=1).astype(np.float64)
+    return ndcg, hit, wanted > 0

@@ -11,7 +11,7 @@ from typing import Literal
 from recoworld.assembly import make_world
 from recoworld.configs import WorldConfig
 from recoworld.errors import ConfigError, RecoWorldError
-from recoworld.evaluation.leaderboard import Leaderboard, leaderboard_rows
+from recoworld.evaluation.leaderboard import Leaderboard, measured, ranked
 from recoworld.evaluation.plan import Plan, plan
 from recoworld.evaluation.ranking import opening_world, rank
 from recoworld.evaluation.record import record
@@ -46,7 +46,7 @@ def evaluate(
     Args:
         config: The world; its `users` is not read, see `group`.
         policies: Names as for `recoworld.policies.make_policy`, or "all". Of "all", those that cannot run here are skipped with a note.
-        users: How many, drawn from the group; None for all of it. Where the group has fewer, all users stand for it, with a note.
+        users: How many, drawn from the group; None for all of it. Where the group has fewer, others join it, with a note.
         seeds: Sessions a user: under the seeds `seed`, `seed` + 1, ...
         seed: Also of the drawing of users, of the policies' luck and of the bootstrap.
         group: "test" (policies have not learned from their logs), "validation", "train" or "all".
@@ -67,7 +67,8 @@ def evaluate(
     todo = plan(config, world, users=users, seeds=seeds, seed=seed, group=group)
     opening = opening_world(world, todo.unseen)
     folder = None if out is None else Folder(Path(out).expanduser(), todo.settings, fresh=fresh)
-    results = {} if folder is None else folder.results()
+    measure = partial(measured, parts=world.reward.names, max_turns=world.max_turns, seed=seed)
+    finished = {name: measure(result) for name, result in folder.results().items()} if folder is not None else {}
     notes = list(todo.notes)
     total = len(todo.users) * seeds
 
@@ -76,8 +77,7 @@ def evaluate(
             progress(name, stage, ended, total)
 
     def board(interrupted: bool) -> Leaderboard:
-        rows = leaderboard_rows(results.values(), parts=world.reward.names, max_turns=world.max_turns, seed=seed)
-        made = Leaderboard(rows=rows, settings=todo.settings, env=env, notes=tuple(notes), interrupted=interrupted)
+        made = Leaderboard(rows=ranked(finished.values()), settings=todo.settings, env=env, notes=tuple(notes), interrupted=interrupted)
         if folder is not None:
             folder.publish(made.files())
         return made
@@ -85,7 +85,7 @@ def evaluate(
     try:
         for name in list(waiting):
             policy, log = waiting[name], folder.log(name) if folder is not None and save_sessions else None
-            if name in results and (log is None or log.exists()):
+            if name in finished and (log is None or log.exists()):
                 tell(name, "kept")
                 del waiting[name]
                 continue
@@ -103,7 +103,7 @@ def evaluate(
                 record(log, world, policy, who[:save_sessions], under[:save_sessions], name=name, policy_seed=seed)
             if folder is not None:
                 folder.keep(result)
-            results[name] = result
+            finished[name] = measure(result)
             del waiting[name]
             board(bool(waiting))
             tell(name, "done")

@@ -40,7 +40,11 @@ def leaderboard_table(board: Leaderboard, width: int = 80) -> Table:
     if any(row["privileged"] for row in board.rows):
         legend = f"* reads the hidden mindset: a bound, not a competitor. {legend}"
     about = board.settings
-    users = f"{about['users']:,} users of all groups" if about["group"] == "all" else f"{about['users']:,} {about['group']} users"
+    users = (
+        f"{about['users']:,} users of all groups"
+        if about["group"] == "all"
+        else f"{about['users']:,} {about['group']} user{'s' if about['users'] > 1 else ''}"
+    )
     title = (
         f"{board.env or about['dataset']}: {users}"
         + (f" x {about['seeds']} seeds" if about["seeds"] > 1 else "")

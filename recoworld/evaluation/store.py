@@ -104,7 +104,7 @@ def _settings_in(path: Path) -> dict[str, Any] | None:
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))["settings"]
         return settings if isinstance(settings, dict) else {}
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, KeyError, TypeError):
         raise ConfigError(f"{path} is there and is no leaderboard of RecoWorld; choose another folder, or remove it") from None

@@ -1,0 +1,124 @@
+"""``recoworld play``: a person takes a seat in the world, as the recommender or as the user."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.text import Text
+
+from recoworld.cli.errors import told_plainly
+from recoworld.cli.seats import Quit, RecommenderSeat, Terminal, UserSeat
+from recoworld.envs.codec import observe
+from recoworld.envs.register import IDS
+from recoworld.envs.render import LEGEND, course_view, profile_view, turn_view
+from recoworld.envs.sessions import PENALTY, make_rules, next_sessions
+from recoworld.errors import ConfigError, UnknownName
+from recoworld.luck import Luck, combine
+from recoworld.policies import make_policy
+from recoworld.session import Session, SessionLog
+from recoworld.session_io import read_jsonl, write_jsonl
+from recoworld.types import Recommender
+from recoworld.world import World
+
+_AFTER_HELP = "  why     the user's mindset over the session\n  quit    or just Enter: the end"
+SEATS = ("recommender", "user")
+
+
+@told_plainly()
+def play(
+    env: Annotated[str, typer.Argument(help="An environment's id.")] = "RecoWorld-Mini-v0",
+    as_: Annotated[str, typer.Option("--as", help="Your seat: recommender or user.")] = "recommender",
+    policy: Annotated[str, typer.Option(help="Who recommends to you, or helps you to recommend.")] = "popularity",
+    seed: Annotated[int, typer.Option(help="Chooses the user and its luck.")] = 0,
+    slate_size: Annotated[int, typer.Option(help="Slots of a slate.")] = 5,
+    data_dir: Annotated[str | None, typer.Option(help="Folder of a local copy of the data.", show_default=False)] = None,
+    out: Annotated[str | None, typer.Option(help="JSONL file to which the session is added.", show_default=False)] = None,
+) -> None:
+    """Take a seat: recommend to a simulated user, or be the user."""
+    played(env, as_=as_, policy=policy, seed=seed, slate_size=slate_size, data_dir=data_dir, out=out)
+
+
+def played(
+    env: str = "RecoWorld-Mini-v0",
+    *,
+    as_: str = "recommender",
+    policy: str = "popularity",
+    seed: int = 0,
+    slate_size: int = 5,
+    data_dir: str | None = None,
+    out: str | None = None,
+    terminal: Terminal | None = None,
+) -> Session | None:
+    """One session with a person in the seat `as_`; None if it ended before the first turn.
+
+    The user and the luck are those of the environment's first episode after ``reset(seed=seed)``. What was played is added to `out`
+    however it ends. Raises UnknownName, ConfigError, DatasetError.
+    """
+    terminal = terminal or Terminal()
+    if as_ not in SEATS:
+        raise UnknownName("seat", as_, SEATS)
+    if env not in IDS:
+        raise UnknownName("environment", env, IDS)
+    if seed < 0:
+        raise ConfigError(f"seed: got {seed}; expected an integer from 0 on")
+    earlier = read_jsonl(out) if out and Path(out).exists() and Path(out).stat().st_size else []
+    rules = make_rules(None, "raise", PENALTY, {**IDS[env], "data_dir": data_dir, "slate_size": slate_size})
+    world, users_seat = rules.world, as_ == "user"
+    recommender: Recommender = make_policy(policy)
+    if users_seat:
+        world.simulator = UserSeat(world.catalog, terminal)  # of a world made for this session alone
+    if hasattr(recommender, "attach"):
+        recommender.attach(world)
+    if not users_seat:
+        recommender = RecommenderSeat(world.catalog, recommender, terminal)
+    recommender.fit(world.dataset, world.split)
+    users, seeds = next_sessions(rules.group, np.array([seed]), np.array([0]))
+    world.reset(users, seeds)
+    log = SessionLog(world, seeds, policy=recommender.name, simulator=None if users_seat else "behavioral")
+    terminal.console.print(profile_view(world, int(users[0]), title="You are user" if users_seat else "Your user is"))
+    terminal.say(f"\n{LEGEND}\n`help` tells what you can do, `quit` ends the session.\n", "dim")
+    try:
+        _meet(world, recommender, log, terminal, users_seat=users_seat)
+    except (Quit, KeyboardInterrupt):
+        terminal.say("\nThe session is broken off.")
+    finally:
+        sessions = log.sessions()
+        if out and sessions:
+            write_jsonl(out, [*earlier, *sessions])
+    if not sessions:
+        return None
+    session = sessions[0]
+    terminal.say(f"{session.n_turns} turns, return {session.return_:.2f}." + (f" Saved to {out}." if out else ""), "bold")
+    if not users_seat:
+        _afterwards(session, terminal)
+    return session
+
+
+def _meet(world: World, recommender: Recommender, log: SessionLog, terminal: Terminal, *, users_seat: bool) -> None:
+    """Turn by turn until the user leaves or the session is cut. Raises Quit."""
+    while True:
+        state = world.state
+        luck = Luck(combine(0, state.keys, state.history.turn))
+        turn = world.step(recommender.recommend(observe(world), luck))
+        log.add(None, turn)
+        kept = log.sessions()[0]
+        heading = f"Turn {kept.n_turns} of {world.max_turns}"
+        terminal.console.print(Text(), turn_view(kept.turns[-1], world.catalog, heading=heading, hidden=False), Text(), sep="\n")
+        if kept.left or world.cut[0]:
+            terminal.say("The session is over." if kept.left else f"The session is over after {world.max_turns} turns; nobody left.")
+            return
+
+
+def _afterwards(session: Session, terminal: Terminal) -> None:
+    """What may be asked when it is over."""
+    try:
+        while (line := terminal.ask("why, or quit", _AFTER_HELP)) != "":
+            if line.lower() == "why":
+                terminal.console.print(course_view(session))
+            else:
+                terminal.say(_AFTER_HELP)
+    except Quit:
+        return
