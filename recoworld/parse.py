@@ -26,16 +26,16 @@ _KINDS: _Rules = (
         r"\bno (more )?§|\bstop \w+ (me )?§|don't (watch|like|want|show me)|leave (it|§) out|anything but|\bhate|\bnever\b|without §|not §",
     ),
     (Kind.ONLY, r"\bonly\b|\bjust §|nothing (but|else)|keep it to|has to be|stick to §"),
-    (Kind.DIFFERENT, r"different|another take|\btwist\b|branch out|enough §|leave § behind|change from|isn't §|else entirely|instead of §"),
+    (Kind.DIFFERENT, r"different|another take|\btwist\b|branch out|enough §|leave § behind|change from|isn't §|else entirely|instead"),
     (Kind.LESS, r"\bless\b|\bfewer\b|too (much|many)|not this much|go easy|a lot of §|everything here"),
     (Kind.SURPRISE, r"surpris"),
     (Kind.MORE, r"\bmore\b"),
     (Kind.MORE, r""),  # who names something and says nothing else of it wants it
 )
 _FAME: _Rules = (
-    (Kind.MORE, r"better known|not heard of|never heard of|obscure for me|too obscure|people know|everybody watch|(fewer|less) (obscure|unknown)"),
-    (Kind.SURPRISE, r"surpris|hidden gem|(less|lesser|little|un) ?-?known|off the beaten|across|out of ideas|take a chance|obscure|gems"),
-    (Kind.LESS, r"blockbuster|mainstream|everybody has seen|know (all|most) of|((fewer|less|not so|too|no) (\w+ ){0,3})(famous|popular|known|hits)"),
+    (Kind.MORE, r"better known|(not|never) heard of|obscure for me|(too|less) obscure|people know|everybody watch"),
+    (Kind.SURPRISE, r"surpris|\bgems?\b|(less|lesser|little|un)[ -]?known|off the beaten|across|out of ideas|take a chance|obscure"),
+    (Kind.LESS, r"blockbuster|mainstream|everybody has seen|know (all|most) of|(fewer|less|not so|too|no) (\w+ ){0,3}(famous|popular|known|hits)"),
     (Kind.MORE, r"well[ -]known|famous|popular|\bhits\b|classics"),
 )
 _FAMOUS = {Kind.MORE: 1, Kind.LESS: 1, Kind.SURPRISE: 0}
@@ -45,7 +45,7 @@ _NEAREST = {  # what cannot be said, and what comes closest
     Aspect.TITLE: {Kind.AVOID: Kind.DIFFERENT, Kind.LESS: Kind.DIFFERENT, Kind.ONLY: Kind.MORE, Kind.SURPRISE: Kind.DIFFERENT},
     Aspect.PERSON: {Kind.ONLY: Kind.MORE, Kind.SURPRISE: Kind.MORE},
 }
-_DECADES = {name: 1900 + 10 * i for i, name in enumerate("twenties thirties forties fifties sixties seventies eighties nineties".split(), 2)}
+_DECADES = {"twenties": 1920, "thirties": 1930, "forties": 1940, "fifties": 1950, "sixties": 1960, "seventies": 1970, "eighties": 1980, "nineties": 1990}
 _GENRE_WORDS = {
     "animation": ("animated", "cartoon", "cartoons"),
     "children's": ("children", "kids", "family"),
@@ -123,7 +123,7 @@ def _names(catalog: Catalog) -> tuple[dict[str, int], dict[str, int], dict[str, 
     """Titles, people, and genres with their other names, longest first, as `_normal` has them -> index."""
     titles = {_normal(title): item for item, title in reversed(list(enumerate(catalog.titles.tolist())))}
     people = {_normal(name): place for place, name in enumerate(catalog.people_names)}
-    genres = {}
+    genres: dict[str, int] = {}
     for place, name in enumerate(map(_normal, catalog.genre_names)):
         if name == _normal(NO_GENRE):
             continue

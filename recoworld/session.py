@@ -190,7 +190,7 @@ class SessionLog:
         self._seeds = np.atleast_1d(np.asarray(seeds)).astype(np.uint64)
         if self._seeds.shape != self._users.shape or (combine(self._seeds, self._users) != state.keys).any():
             n = len(self._users)
-            raise ConfigError(f"session log: got {self._seeds.size} seeds that did not open the world's {n} sessions; expected those of reset")
+            raise ConfigError(f"session log: got {self._seeds.size} seeds that did not open the {n} sessions; expected those given to reset")
         # slates on which what was said will still be in force
         self._force = np.where(state.history.standing.given, world.instruction_turns - state.history.age, 0)
         self._turns: list[tuple[NDArray[np.int64], Bools, Turn]] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -9,10 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner, Result
 
 from recoworld import __version__
 from recoworld.cli import app
+from recoworld.cli.lazy import COMMANDS
 from recoworld.cli.settings import world_settings
 from recoworld.errors import ConfigError
 from recoworld.policies.ease import EASE
@@ -42,6 +45,25 @@ def test_help_is_there_at_once() -> None:
     assert best < 0.5
     for name in ("demo", "evaluate", "list", "play", "replay", "data"):
         assert f" {name} " in done.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_commands_loaded_late_are_what_the_list_says(name: str) -> None:
+    module, attribute = COMMANDS[name][0].split(":")
+    thing = getattr(importlib.import_module(module), attribute)
+    assert COMMANDS[name][1] == (thing.info.help if isinstance(thing, typer.Typer) else thing.__doc__.split("\n")[0])
+    done = recoworld(name, "--help")
+    assert done.exit_code == 0
+    assert f"recoworld {name}" in done.output
+    assert COMMANDS[name][1] in done.output
+
+
+def test_a_saved_session_can_be_replayed(tmp_path: Path) -> None:
+    assert recoworld("evaluate", "--policies", "ease", "--users", 2, "--save-sessions", 1, "--out", tmp_path).exit_code == 0
+    done = recoworld("replay", tmp_path / "sessions" / "ease.jsonl")
+    assert done.exit_code == 0, done.output
+    assert "Turn 1" in done.output
+    assert "nothere.jsonl" in told(recoworld("replay", tmp_path / "nothere.jsonl"))
 
 
 def test_importing_the_commands_loads_no_environment_and_no_simulator() -> None:

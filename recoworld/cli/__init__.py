@@ -6,13 +6,14 @@ from typing import Annotated
 
 import typer
 
-from recoworld.cli.data import app as data
 from recoworld.cli.demo import demo
 from recoworld.cli.evaluate import evaluate
+from recoworld.cli.lazy import LazyGroup, register
 from recoworld.cli.listing import list_
 
 app = typer.Typer(
     name="recoworld",
+    cls=LazyGroup,
     help="Simulated users for recommenders: a gym, an evaluation, a leaderboard.",
     epilog="Start with: recoworld demo",
     no_args_is_help=True,
@@ -39,7 +40,7 @@ def _options(
 app.command()(demo)
 app.command()(evaluate)
 app.command("list")(list_)
-app.add_typer(data)
+register(app)
 
 
 def main() -> None:

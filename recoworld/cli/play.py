@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 from rich.text import Text
 
 from recoworld.cli.errors import told_plainly
@@ -15,7 +17,7 @@ from recoworld.envs.codec import observe
 from recoworld.envs.register import IDS
 from recoworld.envs.render import LEGEND, course_view, profile_view, turn_view
 from recoworld.envs.sessions import PENALTY, make_rules, next_sessions
-from recoworld.errors import ConfigError, UnknownName
+from recoworld.errors import CacheUnwritable, ConfigError, UnknownName
 from recoworld.luck import Luck, combine
 from recoworld.policies import make_policy
 from recoworld.session import Session, SessionLog
@@ -60,12 +62,13 @@ def played(
     terminal = terminal or Terminal()
     if as_ not in SEATS:
         raise UnknownName("seat", as_, SEATS)
-    if env not in IDS:
+    settings = IDS.get(env) or IDS.get(f"{env}-v0")
+    if settings is None:
         raise UnknownName("environment", env, IDS)
-    if seed < 0:
-        raise ConfigError(f"seed: got {seed}; expected an integer from 0 on")
-    earlier = read_jsonl(out) if out and Path(out).exists() and Path(out).stat().st_size else []
-    rules = make_rules(None, "raise", PENALTY, {**IDS[env], "data_dir": data_dir, "slate_size": slate_size})
+    if not 0 <= seed < 2**63:
+        raise ConfigError(f"seed: got {seed}; expected an integer from 0 to 2**63 - 1")
+    earlier = _earlier(Path(out)) if out else []
+    rules = make_rules(None, "raise", PENALTY, {**settings, "data_dir": data_dir, "slate_size": slate_size})
     world, users_seat = rules.world, as_ == "user"
     recommender: Recommender = make_policy(policy)
     if users_seat:
@@ -81,7 +84,7 @@ def played(
     terminal.console.print(profile_view(world, int(users[0]), title="You are user" if users_seat else "Your user is"))
     terminal.say(f"\n{LEGEND}\n`help` tells what you can do, `quit` ends the session.\n", "dim")
     try:
-        _meet(world, recommender, log, terminal, users_seat=users_seat)
+        _meet(world, recommender, log, seeds, terminal)
     except (Quit, KeyboardInterrupt):
         terminal.say("\nThe session is broken off.")
     finally:
@@ -97,11 +100,11 @@ def played(
     return session
 
 
-def _meet(world: World, recommender: Recommender, log: SessionLog, terminal: Terminal, *, users_seat: bool) -> None:
+def _meet(world: World, recommender: Recommender, log: SessionLog, seeds: NDArray[np.uint64], terminal: Terminal) -> None:
     """Turn by turn until the user leaves or the session is cut. Raises Quit."""
     while True:
-        state = world.state
-        luck = Luck(combine(0, state.keys, state.history.turn))
+        history = world.state.history
+        luck = Luck(combine(0, seeds, history.users, history.turn))  # as in evaluation, with policy_seed 0
         turn = world.step(recommender.recommend(observe(world), luck))
         log.add(None, turn)
         kept = log.sessions()[0]
@@ -110,6 +113,14 @@ def _meet(world: World, recommender: Recommender, log: SessionLog, terminal: Ter
         if kept.left or world.cut[0]:
             terminal.say("The session is over." if kept.left else f"The session is over after {world.max_turns} turns; nobody left.")
             return
+
+
+def _earlier(out: Path) -> list[Session]:
+    """The sessions that `out` holds already. Raises what would keep the new one from being added, before it is played."""
+    folder = next(parent for parent in out.absolute().parents if parent.exists())
+    if not (folder.is_dir() and os.access(folder, os.W_OK)):
+        raise CacheUnwritable(f"cannot write {out}: {folder} may not be written to; expected a folder with free space, open to you")
+    return read_jsonl(out) if out.exists() else []
 
 
 def _afterwards(session: Session, terminal: Terminal) -> None:

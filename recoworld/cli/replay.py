@@ -70,7 +70,7 @@ def replayed(
                 terminal.ask("Enter", _STEP_HELP)
             except Quit:
                 return
-    if turn is None:
+    if turn is None and any(kept.mindset for kept in one.turns):
         terminal.console.print(course_view(one))
 
 

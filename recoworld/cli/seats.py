@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from rich.console import Console
@@ -14,33 +14,35 @@ from rich.text import Text
 from recoworld.catalog import Catalog
 from recoworld.envs.render import slate_view
 from recoworld.errors import ConfigError, RecoWorldError, UnknownName
-from recoworld.instructions import compliance
+from recoworld.instructions import compliance, sentence
 from recoworld.luck import Luck
 from recoworld.parse import understood
 from recoworld.text import plain
-from recoworld.types import LEVELS, Aspect, Feedback, History, Instruction, Ints, Kind, Mindset, Observations, Recommender, Slates
+from recoworld.types import LEVELS, Feedback, History, Instruction, Ints, Mindset, Observations, Recommender, Slates
 from recoworld.users import Dataset, Split
 
 LISTED = 15
 """Candidates that a search shows."""
 _RECOMMENDER_HELP = """\
-  matrix               films with these words in the title; a whole title takes it
-  g:comedy y:1990s     ... of a genre, decade or year, also with words
-  1 4 7                take these from the list           drop 2   put slot 2 back
-  fill                 let the policy fill the rest       show     the slate so far
-  go, or just Enter    show the slate to the user, once it is full
-  why                  after the session: the user's mindset over time
-  quit                 end the session"""
+  matrix              items with this in their title; a whole title takes it
+  g:comedy y:1990s    ... of a genre, a decade or year, also with words
+  1 4 7               take these from the list
+  drop 2              put slot 2 back
+  fill                let the policy fill the rest
+  show                the slate so far
+  go, or just Enter   show the slate to the user, once it is full
+  why                 after the session: the user's mindset over time
+  quit                end the session"""
 _USER_HELP = """\
-  1c 3cl 5s            slot 1 clicked; 3 clicked and liked; 5 shared
-                       c click, l like, m comment, s share; all of them click
-  3c20                 ... and watched for 20 seconds; without a number, to the end
-  1c less drama        words after (or without) the slots tell the recommender what you want:
-                       more comedy; only the 90s; something like Inception; surprise me
-  ?3                   more about slot 3
-  Enter                you looked at everything and took nothing
-  leave                you have had enough; also after slots, 1c leave
-  quit                 end the session without leaving"""
+  1c 3l 5ms           slot 1 clicked; 3 liked; 5 commented on and shared
+                      (c click, l like, m comment, s share; each is a click, too)
+  3c20                slot 3 watched for 20 seconds; without a number, to the end
+  1c less drama       words tell what you want, with slots before them or not:
+                      more comedy, only the 90s, like Inception, surprise me ...
+  ?3                  more about slot 3
+  Enter               you looked at everything and took nothing
+  leave               you have had enough; also after slots: 1c leave
+  quit                end the session without leaving"""
 _ACT = re.compile(r"(\d{1,3})([a-z]+)(\d{0,5})$")
 
 
@@ -255,10 +257,9 @@ class UserSeat:
     def _heard(self, words: str, items: list[int]) -> Instruction | None:
         said = understood(words, self.catalog, items)
         if said is None:
-            self.terminal.say("no wish that I understand; kept as your words (try: more comedy, less of the 80s, surprise me)", "yellow")
+            self.terminal.say("kept as your words, but not understood as a wish: try more comedy, less drama, only the 90s", "yellow")
         else:
-            kind, aspect = Kind(int(said.kind[0])).name.lower(), Aspect(int(said.aspect[0])).name.lower()
-            self.terminal.say(f"heard: {kind}, {aspect}", "dim")
+            self.terminal.say(f"heard: {sentence(replace(said, texts=None), 0, self.catalog)}", "dim")
         return said
 
     def _describe(self, item: int) -> None:

@@ -33,7 +33,7 @@ def opening(world: World, user: str) -> str:
 
 
 def turn_text(world: World, turn: Turn | SessionTurn, row: int = 0, *, before: Mind | None = None, heading: str = "") -> str:
-    """A turn in plain text; before: the mindset at its start, where it is known. `row` is that of a live turn, whose heading is known."""
+    """A turn in plain text; before: the mindset at its start, where it is known; row: that of a live turn, which needs no heading."""
     return as_text(_turn_of(world, turn, row, before, heading))
 
 
@@ -63,7 +63,7 @@ def profile_view(world: World, user: int, *, mind: Mind | None = None, title: st
     about = plain(dataset.users.descriptions[user], 60)
     name = f"{title} {plain(dataset.users.ids[user], 30)} of {plain(dataset.name, 30)}"
     lines: list[RenderableType] = [Text(f"{name}: {about}" if about else name, style="bold")]
-    lines.append(Text(f"has rated or watched {end - start} items, liked {len(liked)}" + (", best of all" if len(best) else ""), style="dim"))
+    lines.append(Text(f"has met {end - start} items and liked {len(liked)}" + (", these best of all:" if len(best) else ""), style="dim"))
     lines += [Text.assemble("  ", (plain(dataset.catalog.label(int(item)), 74), "")) for item in log.items[best]]
     if mind is not None:
         lines += [Text(), _mindset(mind, None)]
@@ -83,24 +83,25 @@ def turn_view(
     catalog: None where the data set is not at hand; then ids and titles alone are shown.
     """
     blocks: list[RenderableType] = [slate_view(turn.items, turn.titles, catalog, turn, heading=heading), Text()]
-    reward = _reward(turn)
     if hidden and turn.mindset is not None:
         both = Table.grid(padding=(0, 4))
-        both.add_row(_mindset(turn.mindset, before), reward)
+        both.add_row(_mindset(turn.mindset, before), _reward(turn))
         blocks.append(both)
     else:
-        blocks.append(reward)
+        parts = ", ".join(f"{plain(name, 16)} {_number(value)}" for name, value in turn.parts.items())
+        blocks.append(Text.assemble((f"Reward {_number(turn.reward)}", "bold"), (f", out of {parts}", "dim")))
     if turn.told or turn.followed:
-        blocks += [Text(f"What was asked for was followed to {turn.followed:.0%}.")]
+        blocks.append(Text(f"The slate did {turn.followed:.0%} of what the user had asked for."))
+    blocks.append(Text())
     if turn.instruction is not None:
-        about = f"{turn.instruction.kind}, {turn.instruction.aspect}" if turn.instruction.aspect != "none" else turn.instruction.kind
-        blocks += [Text(), Text.assemble("The user says: ", (f"“{plain(turn.instruction.text, 400)}”", "bold cyan"), (f"  ({about})", "dim"))]
-    for words, what in ((turn.rationale, "The user thinks"), (turn.mindset.text if turn.mindset else "", "The user feels")):
+        about = f"{turn.instruction.kind}, {turn.instruction.aspect}"
+        blocks.append(Text.assemble("The user says: ", (f"“{plain(turn.instruction.text, 400)}”", "bold cyan"), (f" ({about})", "dim")))
+    for words, what in ((turn.rationale, "thinks"), (turn.mindset.text if turn.mindset else "", "feels")):
         if hidden and words:
-            blocks.append(Text.assemble(f"{what} ({HIDDEN}): ", (plain(words, 400), "italic")))
+            blocks.append(Text.assemble(f"The user {what} ({HIDDEN}): ", (plain(words, 400), "italic")))
     if turn.left:
-        blocks += [Text(), Text("The user leaves.", style="bold red")]
-    return Group(*blocks)
+        blocks.append(Text("The user leaves.", style="bold red"))
+    return Group(*(blocks if blocks[-1] != Text() else blocks[:-1]))
 
 
 def slate_view(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel
 
 from recoworld import __version__
 from recoworld.configs import WorldConfig
@@ -55,6 +56,7 @@ def plan(config: WorldConfig, world: World, *, users: int | None, seeds: int, se
             f"NDCG and Hit are of the other {len(unseen):,}."
         )
     data = world.dataset
+    coefficients = getattr(world.simulator, "config", None)
     settings = {
         "dataset": data.name,
         "users": len(chosen),
@@ -62,7 +64,8 @@ def plan(config: WorldConfig, world: World, *, users: int | None, seeds: int, se
         "seed": seed,
         "group": group,
         "version": __version__,
-        "config": config.model_dump(exclude={"data_dir", "users"}) | {"reward": world.reward.weights},
+        "config": config.model_dump(mode="json", exclude={"data_dir", "users"}) | {"reward": world.reward.weights},
+        "simulator": coefficients.model_dump(mode="json") if isinstance(coefficients, BaseModel) else None,
         "size": [len(data.users), len(data.catalog), len(data.interactions)],
     }
     return Plan(users=chosen, unseen=unseen, seeds=seeds, seed=seed, settings=settings, notes=tuple(notes))

@@ -85,4 +85,4 @@ def scored(slates: Slates, relevant: Bools, visible: Bools) -> tuple[Doubles, Do
     wanted = relevant.sum(axis=1)
     ndcg = dcg / np.maximum(ideal[np.minimum(wanted, K)], 1e-300)
     hit = gains.any(axis=1).astype(np.float64)
-    return ndcg, hit, wanted > 0
+    return np.asarray(ndcg), np.asarray(hit), wanted > 0
