@@ -1,7 +1,8 @@
 """RecoWorld: a simulated world and RL gym for agentic recommenders."""
 
 from recoworld import plugin
+from recoworld.version import __version__
 
-__version__ = "0.1.0"
+__all__ = ["__version__"]
 
 plugin.install()

@@ -19,6 +19,7 @@ from recoworld.types import Aspect, Instruction, Kind
 
 _SUBJECT = "§"  # what stands for the subject in the rules
 _LONGEST = 400  # characters that are read
+_MARKS = r'[,.;:!?]+\s(?=(?:[^"]*"[^"]*")*[^"]*$)'  # what parts clauses, outside of quotes
 _Rules = tuple[tuple[Kind, str], ...]  # the first that is found holds
 _KINDS: _Rules = (
     (
@@ -35,7 +36,7 @@ _KINDS: _Rules = (
 _FAME: _Rules = (
     (Kind.MORE, r"better known|(not|never) heard of|obscure for me|(too|less) obscure|people know|everybody watch"),
     (Kind.SURPRISE, r"surpris|\bgems?\b|(less|lesser|little|un)[ -]?known|off the beaten|across|out of ideas|take a chance|obscure"),
-    (Kind.LESS, r"blockbuster|mainstream|everybody has seen|know (all|most) of|(fewer|less|not so|too|no) (\w+ ){0,3}(famous|popular|known|hits)"),
+    (Kind.LESS, r"blockbuster|mainstream|everybody has|know (all|most) of|(fewer|less|not so|too) (\w+ ){0,3}(famous|popular|known|hits)"),
     (Kind.MORE, r"well[ -]known|famous|popular|\bhits\b|classics"),
 )
 _FAMOUS = {Kind.MORE: 1, Kind.LESS: 1, Kind.SURPRISE: 0}
@@ -45,7 +46,8 @@ _NEAREST = {  # what cannot be said, and what comes closest
     Aspect.TITLE: {Kind.AVOID: Kind.DIFFERENT, Kind.LESS: Kind.DIFFERENT, Kind.ONLY: Kind.MORE, Kind.SURPRISE: Kind.DIFFERENT},
     Aspect.PERSON: {Kind.ONLY: Kind.MORE, Kind.SURPRISE: Kind.MORE},
 }
-_DECADES = {"twenties": 1920, "thirties": 1930, "forties": 1940, "fifties": 1950, "sixties": 1960, "seventies": 1970, "eighties": 1980, "nineties": 1990}
+_DECADES = {name: 1920 + 10 * i for i, name in enumerate(["twenties", "thirties", "forties", "fifties", "sixties", "seventies"])}
+_DECADES |= {"eighties": 1980, "nineties": 1990}
 _GENRE_WORDS = {
     "animation": ("animated", "cartoon", "cartoons"),
     "children's": ("children", "kids", "family"),
@@ -64,7 +66,7 @@ def understood(text: str, catalog: Catalog, shown: Iterable[int] = ()) -> Instru
     shown: item indices that may be meant by their titles without quotes or "like" before them.
     """
     words = _normal(text[:_LONGEST])
-    clauses = [clause for clause in re.split(r"[,.;:!?]+\s", words) if clause != words]
+    clauses = [clause for clause in re.split(_MARKS, words) if clause != words]
     found = next((form for form in (_form(clause, catalog, shown, sure=True) for clause in clauses) if form), None)
     found = found or _form(words, catalog, shown, sure=False)
     if found is None:

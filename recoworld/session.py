@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recoworld import __version__
 from recoworld.catalog import Catalog
 from recoworld.errors import ConfigError
 from recoworld.instructions import sentence
 from recoworld.luck import combine
 from recoworld.types import LEVELS, Aspect, Bools, Instruction, Kind, Mindset, Turn
+from recoworld.version import __version__
 from recoworld.world import World
 
 SLOTS: dict[str, type] = {
@@ -190,7 +190,7 @@ class SessionLog:
         self._seeds = np.atleast_1d(np.asarray(seeds)).astype(np.uint64)
         if self._seeds.shape != self._users.shape or (combine(self._seeds, self._users) != state.keys).any():
             n = len(self._users)
-            raise ConfigError(f"session log: got {self._seeds.size} seeds that did not open the {n} sessions; expected those given to reset")
+            raise ConfigError(f"session log: got {self._seeds.size} seeds that did not open the {n} sessions; expected those of reset")
         # slates on which what was said will still be in force
         self._force = np.where(state.history.standing.given, world.instruction_turns - state.history.age, 0)
         self._turns: list[tuple[NDArray[np.int64], Bools, Turn]] = []

@@ -24,7 +24,7 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from recoworld import __version__
+        from recoworld.version import __version__
 
         typer.echo(f"recoworld {__version__}")
         raise typer.Exit

@@ -35,10 +35,12 @@ def register(app: typer.Typer) -> None:
 def _loaded(name: str) -> Any:
     module, attribute = COMMANDS[name][0].split(":")
     thing = getattr(import_module(module), attribute)
-    if not isinstance(thing, typer.Typer):
-        function, thing = thing, typer.Typer(add_completion=False)
-        thing.command(name)(function)
-    command = typer.main.get_command(thing)
+    if isinstance(thing, typer.Typer):
+        command: Any = typer.main.get_group(thing)
+    else:
+        alone = typer.Typer(add_completion=False)
+        alone.command(name)(thing)
+        command = typer.main.get_command(alone)
     command.name = name
     return command
 

@@ -8,17 +8,15 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from numpy.typing import NDArray
 from rich.text import Text
 
 from recoworld.cli.errors import told_plainly
 from recoworld.cli.seats import Quit, RecommenderSeat, Terminal, UserSeat
-from recoworld.envs.codec import observe
 from recoworld.envs.register import IDS
 from recoworld.envs.render import LEGEND, course_view, profile_view, turn_view
 from recoworld.envs.sessions import PENALTY, make_rules, next_sessions
 from recoworld.errors import CacheUnwritable, ConfigError, UnknownName
-from recoworld.luck import Luck, combine
+from recoworld.evaluation import rollout
 from recoworld.policies import make_policy
 from recoworld.session import Session, SessionLog
 from recoworld.session_io import read_jsonl, write_jsonl
@@ -73,8 +71,7 @@ def played(
     recommender: Recommender = make_policy(policy)
     if users_seat:
         world.simulator = UserSeat(world.catalog, terminal)  # of a world made for this session alone
-    if hasattr(recommender, "attach"):
-        recommender.attach(world)
+    rollout.attach(recommender, world)
     if not users_seat:
         recommender = RecommenderSeat(world.catalog, recommender, terminal)
     recommender.fit(world.dataset, world.split)
@@ -84,7 +81,9 @@ def played(
     terminal.console.print(profile_view(world, int(users[0]), title="You are user" if users_seat else "Your user is"))
     terminal.say(f"\n{LEGEND}\n`help` tells what you can do, `quit` ends the session.\n", "dim")
     try:
-        _meet(world, recommender, log, seeds, terminal)
+        for _, turn, _ in rollout.play(world, recommender, users, seeds):
+            log.add(None, turn)
+            _show(log.sessions()[0], world, terminal)
     except (Quit, KeyboardInterrupt):
         terminal.say("\nThe session is broken off.")
     finally:
@@ -100,19 +99,12 @@ def played(
     return session
 
 
-def _meet(world: World, recommender: Recommender, log: SessionLog, seeds: NDArray[np.uint64], terminal: Terminal) -> None:
-    """Turn by turn until the user leaves or the session is cut. Raises Quit."""
-    while True:
-        history = world.state.history
-        luck = Luck(combine(0, seeds, history.users, history.turn))  # as in evaluation, with policy_seed 0
-        turn = world.step(recommender.recommend(observe(world), luck))
-        log.add(None, turn)
-        kept = log.sessions()[0]
-        heading = f"Turn {kept.n_turns} of {world.max_turns}"
-        terminal.console.print(Text(), turn_view(kept.turns[-1], world.catalog, heading=heading, hidden=False), Text(), sep="\n")
-        if kept.left or world.cut[0]:
-            terminal.say("The session is over." if kept.left else f"The session is over after {world.max_turns} turns; nobody left.")
-            return
+def _show(session: Session, world: World, terminal: Terminal) -> None:
+    """The last turn, without what is hidden from a policy."""
+    heading = f"Turn {session.n_turns} of {world.max_turns}"
+    terminal.console.print(Text(), turn_view(session.turns[-1], world.catalog, heading=heading, hidden=False), Text(), sep="\n")
+    if session.left or world.cut[0]:
+        terminal.say("The session is over." if session.left else f"The session is over after {world.max_turns} turns; nobody left.")
 
 
 def _earlier(out: Path) -> list[Session]:

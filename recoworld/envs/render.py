@@ -37,7 +37,9 @@ def turn_text(world: World, turn: Turn | SessionTurn, row: int = 0, *, before: M
     return as_text(_turn_of(world, turn, row, before, heading))
 
 
-def printed(world: World, turn: Turn | SessionTurn | None, user: str, *, before: Mind | None = None, console: Console | None = None) -> None:
+def printed(
+    world: World, turn: Turn | SessionTurn | None, user: str, *, before: Mind | None = None, console: Console | None = None
+) -> None:
     """Print the turn, or the opening where there has been none."""
     console = console or Console(highlight=False)
     if turn is None:
@@ -89,19 +91,19 @@ def turn_view(
         blocks.append(both)
     else:
         parts = ", ".join(f"{plain(name, 16)} {_number(value)}" for name, value in turn.parts.items())
-        blocks.append(Text.assemble((f"Reward {_number(turn.reward)}", "bold"), (f", out of {parts}", "dim")))
+        blocks.append(Text.assemble((f"Reward {_number(turn.reward)}", "bold"), (f": {parts}", "dim")))
     if turn.told or turn.followed:
         blocks.append(Text(f"The slate did {turn.followed:.0%} of what the user had asked for."))
-    blocks.append(Text())
+    said: list[RenderableType] = []
     if turn.instruction is not None:
         about = f"{turn.instruction.kind}, {turn.instruction.aspect}"
-        blocks.append(Text.assemble("The user says: ", (f"“{plain(turn.instruction.text, 400)}”", "bold cyan"), (f" ({about})", "dim")))
+        said.append(Text.assemble("The user says: ", (f"“{plain(turn.instruction.text, 400)}”", "bold cyan"), (f" ({about})", "dim")))
     for words, what in ((turn.rationale, "thinks"), (turn.mindset.text if turn.mindset else "", "feels")):
         if hidden and words:
-            blocks.append(Text.assemble(f"The user {what} ({HIDDEN}): ", (plain(words, 400), "italic")))
+            said.append(Text.assemble(f"The user {what} ({HIDDEN}): ", (plain(words, 400), "italic")))
     if turn.left:
-        blocks.append(Text("The user leaves.", style="bold red"))
-    return Group(*(blocks if blocks[-1] != Text() else blocks[:-1]))
+        said.append(Text("The user leaves.", style="bold red"))
+    return Group(*blocks, *([Text(), *said] if said else []))
 
 
 def slate_view(

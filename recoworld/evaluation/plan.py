@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from recoworld import __version__
 from recoworld.configs import WorldConfig
 from recoworld.errors import ConfigError
 from recoworld.evaluation.table import Ints
 from recoworld.users import Split
+from recoworld.version import __version__
 from recoworld.world import World
 
 _SPAN = 2**31

@@ -6,9 +6,10 @@ from typing import Final
 
 import numpy as np
 
+from recoworld.policies.diversity import diverse_top
 from recoworld.policies.params import real
-from recoworld.policies.scoring import Scorer, fixed_point, history_weights, unit_rows
-from recoworld.types import Floats, Observations
+from recoworld.policies.scoring import Scorer, fixed_point, history_weights, top, unit_rows
+from recoworld.types import Floats, Observations, Slates
 from recoworld.users import Dataset, Split
 
 
@@ -23,9 +24,12 @@ class GenreMatch(Scorer):
 
     name = "genre"
 
-    def __init__(self, *, prior: float = 0.5) -> None:
-        """prior: what being the most popular item is worth, in units of cosine. 0 is content alone. Raises ConfigError."""
+    def __init__(self, *, prior: float = 1.0, diversity: float = 0.3) -> None:
+        """prior: what being the most popular item is worth, in units of cosine; 0 is content alone. diversity: weight in [0, 1) of variety
+        against score (`recoworld.policies.diversity`): matching contents alone fills a slate with one genre. Raises ConfigError.
+        """
         self.prior: Final = real("prior", prior, 0.0, 100.0)
+        self.diversity: Final = real("diversity", diversity, 0.0, 0.99)
 
     def fit(self, dataset: Dataset, split: Split) -> None:
         """Keep the catalogue's vectors."""
@@ -33,6 +37,10 @@ class GenreMatch(Scorer):
         self._learned(catalog)
         self._features = fixed_point(catalog.features, 12)
         self._popular = np.float32(self.prior) * catalog.popularity / max(catalog.popularity.max(), np.float32(1))
+
+    def best(self, scores: Floats, k: int) -> Slates:
+        """Good items that are unlike each other ``[n, k]``."""
+        return diverse_top(scores, self.catalog.features, k, self.diversity) if self.diversity else top(scores, k)
 
     def scores(self, observations: Observations) -> Floats:
         """Match and prior ``[n, n_items]``."""

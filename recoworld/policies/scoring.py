@@ -54,8 +54,12 @@ class Scorer(ABC):
         out = empty_slates(observations, self.catalog)
         for rows in chunks(len(out), len(self.catalog)):
             part = {key: value[rows] for key, value in observations.items()}
-            out[rows] = top(demote_met(self.scores(part), part["history"]), out.shape[1])
+            out[rows] = self.best(demote_met(self.scores(part), part["history"]), out.shape[1])
         return out
+
+    def best(self, scores: Floats, k: int) -> Slates:
+        """The slates ``[n, k]`` out of scores ``[n, n_items]``: the highest, unless a subclass spreads them."""
+        return top(scores, k)
 
     @property
     def catalog(self) -> Catalog:
