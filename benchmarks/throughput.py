@@ -129,7 +129,11 @@ def _memory_bound(env_id: str, n: int, k: int, settings: dict[str, Any]) -> dict
     best = min(_timed(lambda: np.copyto(target, block)) for _ in range(5))
     bandwidth = 2 * block.nbytes / best
     moved = gathered + features + 2 * written + kept
-    return {"bytes_per_step": float(moved), "copy_bandwidth_gb_s": bandwidth / 1e9, "memory_bound_responses_per_s": n * k / (moved / bandwidth)}
+    return {
+        "bytes_per_step": float(moved),
+        "copy_bandwidth_gb_s": bandwidth / 1e9,
+        "memory_bound_responses_per_s": n * k / (moved / bandwidth),
+    }
 
 
 def _timed(function: Callable[[], Any]) -> float:
@@ -183,7 +187,10 @@ def load_synthetic(*, data_dir: str | None = None) -> Dataset:
         popularity=rng.zipf(1.8, N_ITEMS),
     )
     users = Users(
-        ids=np.arange(N_USERS).astype(str), features=np.zeros((N_USERS, 1), np.float32), feature_names=("none",), descriptions=np.full(N_USERS, "")
+        ids=np.arange(N_USERS).astype(str),
+        features=np.zeros((N_USERS, 1), np.float32),
+        feature_names=("none",),
+        descriptions=np.full(N_USERS, ""),
     )
     log = Interactions(
         indptr=np.arange(N_USERS + 1, dtype=np.int64) * LOG,
@@ -229,7 +236,10 @@ def main() -> None:
             f"{row['responses_per_s_median']:>14,.0f} {row['simulator_share']:>9.0%}"
         )
     bound = figures["memory_bound_responses_per_s"]
-    print(f"\nmemory traffic alone would allow {bound:,.0f} responses/s at n = {SIZES[-1]:,} ({figures['bytes_per_step'] / 1e6:.1f} MB a step", end="")
+    print(
+        f"\nmemory traffic alone would allow {bound:,.0f} responses/s at n = {SIZES[-1]:,} ({figures['bytes_per_step'] / 1e6:.1f} MB a step",
+        end="",
+    )
     print(f" at {figures['copy_bandwidth_gb_s']:.1f} GB/s of copying)")
     print(f"import {figures['import_s']:.3f} s, warm make {figures['warm_make_s']:.2f} s, peak memory {figures['peak_rss_mb']:.0f} MB")
     if options.json:

@@ -93,7 +93,7 @@ def _said(catalog: Catalog, kind: int, aspect: int, value: int, way: int) -> str
 def _named(aspect: Aspect, value: int, catalog: Catalog) -> str:
     match aspect:
         case Aspect.GENRE:
-            return plain(catalog.genre_names[value], 40)
+            return plain(catalog.genre_names[value], 40).lower()
         case Aspect.ERA:
             return f"{value}s"
         case Aspect.PERSON:

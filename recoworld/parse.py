@@ -99,10 +99,12 @@ def _form(words: str, catalog: Catalog, shown: Iterable[int], *, sure: bool) -> 
 def _subjects(words: str, catalog: Catalog, shown: Iterable[int]) -> Iterator[tuple[str, Aspect, int]]:
     """What the words may be about, likeliest first: the very words, aspect, value."""
     titles, people, genres = _names(catalog)
+    seen = {_normal(str(catalog.titles[item])): int(item) for item in shown}
+    titles = titles | seen
     for quoted in re.findall(r'"([^"]+)"', words):
         if quoted.strip() in titles:
             yield f'"{quoted}"', Aspect.TITLE, titles[quoted.strip()]
-    for title in sorted({_normal(str(catalog.titles[item])) for item in shown}, key=len, reverse=True):
+    for title in sorted(seen, key=len, reverse=True):
         if len(title) > 3 and title not in genres and _has(words, title):
             yield title, Aspect.TITLE, titles[title]
     for after in re.finditer(r"\b(?:like|liked|loved|enjoyed|of|to)\s+", words):
@@ -122,9 +124,12 @@ def _subjects(words: str, catalog: Catalog, shown: Iterable[int]) -> Iterator[tu
 
 @lru_cache(maxsize=8)
 def _names(catalog: Catalog) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
-    """Titles, people, and genres with their other names, longest first, as `_normal` has them -> index."""
-    titles = {_normal(title): item for item, title in reversed(list(enumerate(catalog.titles.tolist())))}
-    people = {_normal(name): place for place, name in enumerate(catalog.people_names)}
+    """Titles, people, and genres with their other names, as `_normal` has them -> index; the latter two longest first.
+
+    Of items that share a title the best known is meant.
+    """
+    titles = {_normal(str(catalog.titles[item])): item for item in np.argsort(catalog.popularity, kind="stable").tolist()}
+    people = {_normal(name): place for place, name in sorted(enumerate(catalog.people_names), key=lambda entry: -len(entry[1]))}
     genres: dict[str, int] = {}
     for place, name in enumerate(map(_normal, catalog.genre_names)):
         if name == _normal(NO_GENRE):

@@ -97,7 +97,7 @@ def turn_view(
     said: list[RenderableType] = []
     if turn.instruction is not None:
         about = f"{turn.instruction.kind}, {turn.instruction.aspect}"
-        said.append(Text.assemble("The user says: ", (f"“{plain(turn.instruction.text, 400)}”", "bold cyan"), (f" ({about})", "dim")))
+        said.append(Text.assemble("The user says: ", (_quoted(turn.instruction.text, 400), "bold cyan"), (f" ({about})", "dim")))
     for words, what in ((turn.rationale, "thinks"), (turn.mindset.text if turn.mindset else "", "feels")):
         if hidden and words:
             said.append(Text.assemble(f"The user {what} ({HIDDEN}): ", (plain(words, 400), "italic")))
@@ -135,7 +135,7 @@ def course_view(session: Session) -> RenderableType:
     """The mindset over the whole session: why the user did what it did."""
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", title=Text(f"Mindset over the session, {HIDDEN}", style="bold"))
     table.title_justify = "left"
-    for name in ("turn", *(level[:8] for level in LEVELS), "reward"):
+    for name in ("turn", *LEVELS, "reward"):
         table.add_column(name, justify="right")
     table.add_column("", no_wrap=True, overflow="ellipsis", max_width=22)
     before = session.opening
@@ -145,7 +145,7 @@ def course_view(session: Session) -> RenderableType:
         cells = [Text("?") for _ in LEVELS]
         if turn.mindset is not None:
             cells = [Text(f"{turn.mindset.levels[level]:.2f}", style=_change(level, turn.mindset, before)[1]) for level in LEVELS]
-        words = "leaves" if turn.left else f"“{plain(turn.instruction.text, 60)}”" if turn.instruction is not None else ""
+        words = "leaves" if turn.left else _quoted(turn.instruction.text, 60) if turn.instruction is not None else ""
         table.add_row(str(number), *cells, _number(turn.reward), Text(words))
         before = turn.mindset
     return table
@@ -201,6 +201,11 @@ def _reward(turn: SessionTurn) -> RenderableType:
     for name, value in turn.parts.items():
         grid.add_row(Text(f"  {plain(name, 16)}"), Text(_number(value), justify="right"))
     return Group(Text.assemble((f"Reward {_number(turn.reward)}", "bold"), (", out of", "dim")), grid)
+
+
+def _quoted(text: str, limit: int) -> str:
+    """The text in quotation marks, those within it made single ones."""
+    return f"“{plain(text, limit).replace('“', '‘').replace('”', '’')}”"
 
 
 def _number(value: float) -> str:

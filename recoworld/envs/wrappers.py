@@ -116,7 +116,9 @@ def _world(env: AnyEnv) -> World:
     return world
 
 
-def _wrapped(env: AnyEnv, *, action_space: Any = None, act: Act | None = None, see: See | None = None, seen: dict[str, Any] | None = None) -> Any:
+def _wrapped(
+    env: AnyEnv, *, action_space: Any = None, act: Act | None = None, see: See | None = None, seen: dict[str, Any] | None = None
+) -> Any:
     """`env` with other actions and a larger observation; `act` and `see` work on batches ``[n, ...]``."""
     wrapper = _Vector(env, act, see) if isinstance(env, VectorEnv) else _Single(env, act, see)
     single = env.single_observation_space if isinstance(env, VectorEnv) else env.observation_space
