@@ -49,7 +49,7 @@ def measure(env_id: str, *, slate_size: int = 10, seconds: float = 3.0, **settin
 
 
 def _steps(env_id: str, n: int, k: int, seconds: float, settings: dict[str, Any]) -> dict[str, float]:
-    """`n` users at once (the single environment for 1): calls of step a second, responses a second, and the simulator's share of the time."""
+    """`n` users at once (the single environment for 1): calls and responses a second, and the simulator's share of the time."""
     rng = np.random.default_rng(0)
     env: Any = gym.make(env_id, slate_size=k, **settings) if n == 1 else gym.make_vec(env_id, num_envs=n, slate_size=k, **settings)
     n_items = len(env.unwrapped.world.catalog)
@@ -117,7 +117,7 @@ def _memory_bound(env_id: str, n: int, k: int, settings: dict[str, Any]) -> dict
     """What memory traffic alone would allow: bytes that a step cannot avoid, over the bandwidth of a plain copy on this machine."""
     env: Any = gym.make_vec(env_id, num_envs=n, slate_size=k, **settings)
     seen, _ = env.reset(seed=0)
-    *_, infos = env.step(env.action_space.sample())
+    env.step(env.action_space.sample())
     state = env.unwrapped.world.state
     line = 64  # a random read costs a cache line
     gathered = n * k * (2 * line + 2 * line)  # attraction and stars; exposures, read and written back

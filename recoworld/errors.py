@@ -10,7 +10,7 @@
          |- DataMissing                  the files are not there
          |- DataCorrupt                  the files are there and are not what they should be
          |- DownloadFailed               no network, a broken transfer, a wrong checksum
-         '- CacheUnwritable              the cache folder is full or read-only
+         '- CacheUnwritable              a cache folder, or a file of sessions, cannot be written
 
 Each message says what was got, what was expected, and what to do.
 """
@@ -77,4 +77,4 @@ class DownloadFailed(DatasetError, OSError):
 
 
 class CacheUnwritable(DatasetError, OSError):
-    """The cache folder is full or read-only."""
+    """A folder or file is full or read-only."""

@@ -80,8 +80,8 @@ class Reward:
         for name, weight in self.weights.items():
             if name not in PARTS:
                 raise UnknownName("reward part", name, PARTS)
-            if isinstance(weight, bool) or not isinstance(weight, int | float) or not np.isfinite(weight):
-                raise ConfigError(f"weight of reward part {name!r}: got {weight!r}; expected a finite number")
+            if isinstance(weight, bool) or not isinstance(weight, int | float) or not abs(weight) <= 1e6:
+                raise ConfigError(f"weight of reward part {name!r}: got {weight!r}; expected a number from -1e6 to 1e6")
         if not self.weights:
             raise ConfigError(f"reward without parts; expected weights for some of {', '.join(PARTS)}")
         self.names = tuple(self.weights)

@@ -129,7 +129,7 @@ class Mindset(Batch):
     """The five `LEVELS` ``[n, 5]``, each in [0, 1]."""
     interest: Floats
     """Current interest in each content feature ``[n, d]``."""
-    intent: NDArray[np.int8]
+    intent: NDArray[np.int16]
     """What the user came for ``[n]``: a genre index, or -1 to browse."""
     texts: NDArray[np.object_] | None = None
     """The mindset in words ``[n]`` of str, from users who think in words."""

@@ -85,7 +85,7 @@ class World:
 
     def reset(self, users: Ints, seeds: NDArray[Any]) -> None:
         """Open a session for each of `users` (indices ``[n]``) under `seeds` (integers ``[n]``). Raises ConfigError."""
-        users, seeds = np.atleast_1d(np.asarray(users)), np.atleast_1d(np.asarray(seeds))
+        users, seeds = np.atleast_1d(as_array(users, "users")), np.atleast_1d(as_array(seeds, "seeds"))
         if users.ndim != 1 or users.shape != seeds.shape or users.size == 0 or users.dtype.kind not in "iu" or seeds.dtype.kind not in "iu":
             got = f"users {users.dtype} {users.shape} and seeds {seeds.dtype} {seeds.shape}"
             raise ConfigError(f"reset: got {got}; expected integers, one of each a session")
@@ -152,7 +152,7 @@ class World:
     def checked(self, slates: Any) -> Slates:
         """The slates as int64 ``[n, k]``. Raises InvalidSlate for anything that cannot be shown."""
         n, k, n_items = len(self.state.keys), self.slate_size, len(self.catalog)
-        array = np.asarray(slates)
+        array = as_array(slates, "slates")
         if array.dtype.kind not in "iu":
             raise InvalidSlate(f"slates are {array.dtype}; expected integers: item indices 0 to {n_items - 1}")
         if array.shape != (n, k):
@@ -230,6 +230,16 @@ class World:
         np.divide(feedback.watch, self.catalog.durations.take(slates), out=out[..., 4])
         out[..., 5] = feedback.skipped
         return out
+
+
+def as_array(value: Any, what: str) -> NDArray[Any]:
+    """The value as an array. Raises InvalidSlate where rows differ in length or numbers are too large for NumPy."""
+    if isinstance(value, np.ndarray):
+        return value
+    try:
+        return np.asarray(value)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InvalidSlate(f"{what}: got {str(value)[:80]}, which is no array of integers ({error})") from None
 
 
 def repeated(slates: NDArray[Any]) -> Bools:

@@ -42,6 +42,8 @@ class WorldConfig(BaseModel):
     @classmethod
     def of(cls, preset: str | None = None, **settings: Any) -> WorldConfig:
         """A preset (name or path of a YAML file) with settings on top. Raises ConfigError that names the setting."""
+        if preset is not None and not isinstance(preset, str):
+            raise ConfigError(f"preset: got {preset!r}; expected the name of one ({', '.join(presets())}) or the path of a YAML file")
         merged: dict[str, Any] = {**(_read(preset) if preset else {}), **settings}
         for key in merged:
             if key not in cls.model_fields:

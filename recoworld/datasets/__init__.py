@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from dataclasses import fields
 from functools import lru_cache
@@ -12,7 +13,7 @@ import numpy as np
 
 from recoworld.datasets.cache import cached_arrays
 from recoworld.datasets.logs import import_log, list_imported, load_imported, stamp
-from recoworld.errors import UnknownName
+from recoworld.errors import ConfigError, UnknownName
 from recoworld.registry import DATASETS
 from recoworld.users import Dataset
 
@@ -43,9 +44,14 @@ def _open(name: str, data_dir: str | None, loader: Any, *_key: object) -> Datase
     if name in imported:
         return _frozen(load_imported(name, home=data_dir))
     try:
-        return _frozen(DATASETS[name](data_dir=data_dir))  # "module:function"
+        own = DATASETS[name]  # "module:function"
     except UnknownName:
         raise UnknownName("data set", name, [*DATASETS, *imported]) from None
+    dataset = own(data_dir=data_dir) if inspect.isfunction(own) else own
+    if not isinstance(dataset, Dataset):
+        got = type(dataset).__name__
+        raise ConfigError(f"data set {name!r}: got {got}; expected a function load(*, data_dir=None) that returns a Dataset")
+    return _frozen(dataset)
 
 
 def _folder(path: str, data_dir: str | None) -> str | None:

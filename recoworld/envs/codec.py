@@ -85,7 +85,9 @@ def _tell(told: Floats, rows: NDArray[np.int64], code: NDArray[np.int32], catalo
         if aspect == Aspect.GENRE:
             told[row, kinds + value] = 1.0
         elif aspect == Aspect.ERA:
-            told[row, kinds + genres + np.searchsorted(catalog.eras, value)] = 1.0
+            era = np.searchsorted(catalog.eras, value).clip(0, max(len(catalog.eras) - 1, 0))
+            known = catalog.eras[era] == value if len(catalog.eras) else np.zeros(len(row), np.bool_)  # users in words may name any
+            told[row[known], kinds + genres + era[known]] = 1.0
         elif aspect == Aspect.POPULARITY:
             told[row, -2] = np.where(value > 0, 1.0, -1.0)
         elif aspect in (Aspect.TITLE, Aspect.PERSON):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from gymnasium.envs.registration import register, registry
-
 IDS: dict[str, dict[str, str]] = {
     "RecoWorld-Mini-v0": {"dataset": "mini"},
     "RecoWorld-ML1M-v0": {"dataset": "ml-1m"},
@@ -15,6 +13,8 @@ IDS: dict[str, dict[str, str]] = {
 
 def register_all() -> None:
     """Register every id; those that are registered already stay as they are."""
+    from gymnasium.envs.registration import register, registry  # here, for importing Gymnasium is what calls this
+
     for name, settings in IDS.items():
         if name not in registry:
             register(

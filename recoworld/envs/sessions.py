@@ -13,7 +13,7 @@ from recoworld.configs import WorldConfig
 from recoworld.errors import ConfigError, InvalidSlate
 from recoworld.luck import Luck, combine
 from recoworld.types import Ints, Slates
-from recoworld.world import World, repeated
+from recoworld.world import World, as_array, repeated
 
 PENALTY = 1.0
 """What a slot that cannot be shown costs with ``on_invalid="penalise"``, unless `invalid_penalty` says otherwise."""
@@ -32,7 +32,7 @@ class Rules:
 
 def make_rules(config: str | None, on_invalid: str, invalid_penalty: float, settings: dict[str, Any]) -> Rules:
     """Check the arguments of an environment and build its world. Raises ConfigError, UnknownName, DatasetError."""
-    if on_invalid not in ("raise", "penalise"):
+    if not isinstance(on_invalid, str) or on_invalid not in ("raise", "penalise"):
         raise ConfigError(f"on_invalid: got {on_invalid!r}; expected 'raise' or 'penalise'")
     if isinstance(invalid_penalty, bool) or not isinstance(invalid_penalty, int | float) or not 0 <= invalid_penalty < np.inf:
         raise ConfigError(f"invalid_penalty: got {invalid_penalty!r}; expected a finite number from 0 on")
@@ -68,7 +68,7 @@ def mended(rules: Rules, slates: Any, n: int) -> tuple[Slates, NDArray[np.float3
         return slates, None
     world = rules.world
     k, n_items = world.slate_size, len(world.catalog)
-    array = np.asarray(slates)
+    array = as_array(slates, "slates")
     if array.dtype.kind not in "iu" or array.ndim != 2 or len(array) != n:
         raise InvalidSlate(f"slates are {array.dtype} {array.shape}; expected integers of shape ({n}, {k})")
     bad = np.full(n, abs(array.shape[1] - k), np.int64)

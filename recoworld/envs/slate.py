@@ -14,7 +14,7 @@ from recoworld.envs.spaces import SlateSpace
 from recoworld.errors import ConfigError, InvalidSlate, SessionOver
 from recoworld.instructions import sentence
 from recoworld.types import Turn
-from recoworld.world import World
+from recoworld.world import World, as_array
 
 
 class SlateEnv(gym.Env[dict[str, NDArray[Any]], NDArray[np.int64]]):
@@ -61,7 +61,7 @@ class SlateEnv(gym.Env[dict[str, NDArray[Any]], NDArray[np.int64]]):
         render_mode: str | None = None,
         **settings: Any,
     ) -> None:
-        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
+        if render_mode is not None and (not isinstance(render_mode, str) or render_mode not in self.metadata["render_modes"]):
             raise ConfigError(f"render_mode: got {render_mode!r}; expected None, 'ansi' or 'human'")
         self.render_mode = render_mode
         self._rules = make_rules(config, on_invalid, invalid_penalty, settings)
@@ -97,10 +97,11 @@ class SlateEnv(gym.Env[dict[str, NDArray[Any]], NDArray[np.int64]]):
         """Show a slate ``[slate_size]``. Raises InvalidSlate (nothing has happened then) and SessionOver."""
         if self._over:
             raise SessionOver("no session is open: the user has left, max_turns is reached, or reset() was never called; call reset()")
-        array = np.asarray(action)
+        array = as_array(action, "a slate")
         if array.ndim != 1:
             raise InvalidSlate(f"a slate has shape {array.shape}; expected ({self.world.slate_size},): one item index a slot")
         slates, cost = mended(self._rules, array[None], 1)
+        self._before = self.world.state.mindset
         turn = self._turn = self.world.step(slates)
         terminated = bool(turn.feedback.left[0])
         truncated = bool(self.world.cut[0]) and not terminated
@@ -121,11 +122,13 @@ class SlateEnv(gym.Env[dict[str, NDArray[Any]], NDArray[np.int64]]):
             gym.logger.warn("render() without a render_mode shows nothing; make the environment with render_mode='ansi' or 'human'")
             return None
         from recoworld.envs.render import opening, printed, turn_text
+        from recoworld.session import mind_of
 
+        before = None if self._turn is None else mind_of(self.world.catalog, self._before)
         if self.render_mode == "human":
-            printed(self.world, self._turn, self._user)
+            printed(self.world, self._turn, self._user, before=before)
             return None
-        return opening(self.world, self._user) if self._turn is None else turn_text(self.world, self._turn)
+        return opening(self.world, self._user) if self._turn is None else turn_text(self.world, self._turn, before=before)
 
     def _observation(self) -> dict[str, NDArray[Any]]:
         return {key: value[0] for key, value in observe(self.world).items()}

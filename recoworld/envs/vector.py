@@ -15,6 +15,7 @@ from recoworld.envs.spaces import SlateSpace
 from recoworld.errors import ConfigError, SessionOver
 from recoworld.instructions import sentence
 from recoworld.types import Observations
+from recoworld.world import as_array
 
 
 class SlateVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]):
@@ -101,7 +102,7 @@ class SlateVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]):
         if stale.any():
             if self.autoreset_mode == AutoresetMode.DISABLED:
                 raise SessionOver(f"{int(stale.sum())} sessions have ended; reset them with options={{'reset_mask': mask}} first")
-            actions = np.where(stale[:, None], np.arange(self.world.slate_size), np.asarray(actions))  # ignored, so never judged
+            actions = self._spared(as_array(actions, "slates"), stale)
         slates, cost = mended(self._rules, actions, self.num_envs)
         turn = self.world.step(slates)
         rewards = turn.reward.astype(np.float64) if cost is None else turn.reward.astype(np.float64) - cost
@@ -125,6 +126,12 @@ class SlateVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]):
         else:
             self._ended = ended
         return self._observe(), rewards, terminated, truncated, infos
+
+    def _spared(self, actions: NDArray[Any], stale: NDArray[np.bool_]) -> NDArray[Any]:
+        """The actions with those of ended sessions, which nobody will see, made harmless."""
+        if actions.shape != (self.num_envs, self.world.slate_size) or actions.dtype.kind not in "iu":
+            return actions  # the world says what is wrong
+        return np.where(stale[:, None], np.arange(self.world.slate_size), actions)
 
     def _open(self, rows: NDArray[np.int64], *, next_episode: bool = True) -> None:
         """Replace the sessions in `rows` by their environments' next ones."""

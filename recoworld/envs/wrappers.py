@@ -48,7 +48,7 @@ class TopK:
 
 
 class Candidates:
-    """Action: positions ``[k]`` among the `m` items that a retriever proposes; the observation gains "candidates", int32 ``[m]``, index + 1."""
+    """Action: positions ``[k]`` among the `m` items that a retriever proposes; "candidates" joins the observation, int32 ``[m]``, index + 1."""
 
     def __new__(cls, env: AnyEnv, retriever: Recommender, m: int = 100, *, seed: int = 0) -> Any:
         """retriever: a fitted policy; asked before every slate. Raises ConfigError for m out of range."""
@@ -165,4 +165,4 @@ class _Vector(VectorWrapper):
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         observation, *rest = self.env.step(actions if self._act is None else self._act(actions))
-        return (observation if self._see is None else self._see(observation), *rest)  # type: ignore[return-value]
+        return (observation if self._see is None else self._see(observation), *rest)

@@ -46,6 +46,7 @@ from recoworld.catalog import Catalog
 from recoworld.instructions import FORMS, compliance
 from recoworld.luck import Luck, exponential, gumbel, logistic
 from recoworld.simulators.config import BehavioralConfig
+from recoworld.simulators.native import kernel_of
 from recoworld.simulators.reflection import reflect
 from recoworld.simulators.taste import ArrayCache, Evidence, Taste, fit_taste, traits
 from recoworld.types import LEVELS, Bools, Feedback, Floats, History, Instruction, Ints, Mindset, Slates
@@ -83,7 +84,10 @@ class BehavioralMindset(Mindset):
 class BehavioralSimulator:
     """Simulated people of one data set. See the module's docstring for the equations."""
 
-    def __init__(self, catalog: Catalog, taste: Taste, config: BehavioralConfig, *, seed: int = 0) -> None:
+    def __init__(self, catalog: Catalog, taste: Taste, config: BehavioralConfig, *, seed: int = 0, native: bool | None = None) -> None:
+        """native: whether `respond` runs in the compiled kernel (`recoworld.simulators.native`): None for where there is one, False for
+        NumPy, True to raise ConfigError where there is none. A subclass, which may have equations of its own, must ask for it.
+        """
         self.catalog, self.taste, self.config = catalog, taste, config
         self._x = catalog.features
         self._centre = catalog.features.mean(axis=0)
@@ -106,6 +110,15 @@ class BehavioralSimulator:
         weights = {S: -config.leave_satisfaction, B: config.leave_boredom, F: config.leave_fatigue, P: -config.leave_patience, T: -config.leave_trust}
         self._leave_weights = np.array([weights[level] for level in range(5)], np.float32)
         self._leave_base = _constant(config.leave_base - 0.5 * (weights[S] + weights[P] + weights[T]))
+        self._native = native
+        self._kernel = kernel_of(self, native, derived=type(self) is not BehavioralSimulator)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_kernel": None}  # it holds addresses
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._kernel = kernel_of(self, self._native, derived=type(self) is not BehavioralSimulator)
 
     def begin(self, users: Ints, luck: Luck) -> BehavioralMindset:
         """Open a session: rested users, slightly hopeful, with their own taste and perhaps a genre in mind."""
@@ -119,7 +132,7 @@ class BehavioralSimulator:
         wish = np.argmax(10.0 * interest[:, :genres] + gumbel(u[:, 4:]), axis=1)
         focused = np.flatnonzero(u[:, 3] < self.config.focus)
         interest[focused, wish[focused]] += np.float32(self.config.focus_strength)
-        intent = np.full(len(users), -1, np.int8)
+        intent = np.full(len(users), -1, np.int16)
         intent[focused] = wish[focused]
         return BehavioralMindset(
             levels=levels,
@@ -132,14 +145,40 @@ class BehavioralSimulator:
         )
 
     def respond(self, mindset: Mindset, history: History, slates: Slates, luck: Luck) -> tuple[Feedback, BehavioralMindset]:
-        """One slate ``[n, k]`` to each user. Equations in the module's docstring, shapes in the comments."""
+        """One slate ``[n, k]`` to each user."""
         if not isinstance(mindset, BehavioralMindset):
             raise TypeError(f"got a {type(mindset).__name__}; expected the BehavioralMindset that begin() returned")
+        u = luck.uniform(5 * slates.shape[1] + self._x.shape[1] + 3 + len(FORMS), _RESPOND)
+        if self._kernel is None:
+            return self._respond(mindset, history, slates, u)
+        response = self._kernel(mindset, history, slates, u)
+        examined, clicked, liked, commented, shared = response.acts
+        return Feedback(
+            examined=examined,
+            clicked=clicked,
+            liked=liked,
+            commented=commented,
+            shared=shared,
+            watch=response.watch,
+            left=response.left,
+            followed=response.followed,
+            instruction=response.instruction,
+        ), BehavioralMindset(
+            levels=response.levels,
+            interest=response.interest,
+            intent=mindset.intent,
+            satiation=response.satiation,
+            bias=mindset.bias,
+            effort=mindset.effort,
+            talkative=mindset.talkative,
+        )
+
+    def _respond(self, mindset: BehavioralMindset, history: History, slates: Slates, u: Floats) -> tuple[Feedback, BehavioralMindset]:
+        """The definition. Equations in the module's docstring, shapes in the comments; u: uniform numbers ``[n, 5 k + d + 3 + forms]``."""
         c, levels = self._c, mindset.levels
         n, k = slates.shape
         d = self._x.shape[1]
         fatigue = levels[:, F]
-        u = luck.uniform(5 * k + d + 3 + len(FORMS), _RESPOND)
         noise = logistic(u[:, : 5 * k]).reshape(n, 5, k)
         stamina, leave_at = exponential(u[:, 5 * k : 5 * k + 2]).T  # [n] each
 

@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from recoworld.errors import ConfigError, UnknownName
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-Weight = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0, le=1e6)]
+Weight = Annotated[float, Field(ge=0, le=1e6)]
+LogOdds = Annotated[float, Field(ge=-1e3, le=1e3)]
 
 
 class BehavioralConfig(BaseModel):
@@ -38,7 +39,7 @@ class BehavioralConfig(BaseModel):
     epochs: Annotated[int, Field(ge=1, le=200)] = 8
 
     # the click
-    click_base: float = -4.1
+    click_base: LogOdds = -4.1
     """Log-odds of a click on an examined item without any appeal."""
     click_attraction: Weight = 3.9
     """Weight of the attraction (1 is the mean of the user's fifty most attractive items)."""
@@ -61,10 +62,10 @@ class BehavioralConfig(BaseModel):
     effort_boredom: Weight = 1.0
 
     # after the click
-    like_base: float = -3.1
+    like_base: LogOdds = -3.1
     """Log-odds of a like on a clicked item felt to be worth 3.5 stars; likewise for comment and share."""
-    comment_base: float = -5.8
-    share_base: float = -5.5
+    comment_base: LogOdds = -5.8
+    share_base: LogOdds = -5.5
     action_stars: Weight = 0.9
     """Log-odds of like, comment and share gained per star."""
     watch_base: Share = 0.5
@@ -105,7 +106,7 @@ class BehavioralConfig(BaseModel):
     """Share of the satiation that is left after a turn."""
 
     # leaving and speaking
-    leave_base: float = -2.9
+    leave_base: LogOdds = -2.9
     """Log hazard per turn at satisfaction, patience and trust 1/2, without boredom or fatigue."""
     leave_satisfaction: Weight = 2.2
     leave_boredom: Weight = 1.6
