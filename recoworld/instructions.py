@@ -85,6 +85,15 @@ def sentence(instruction: Instruction, row: int, catalog: Catalog) -> str:
     return _said(catalog, kind, aspect, value, int(instruction.phrasing[row]) % len(_WAYS[kind, aspect]))  # type: ignore[index]
 
 
+def sentences(instruction: Instruction, rows: NDArray[np.int64], catalog: Catalog) -> list[str]:
+    """`sentence` of several rows that all have an instruction."""
+    if instruction.texts is not None:
+        return [sentence(instruction, row, catalog) for row in rows.tolist()]
+    ways = _N_WAYS[instruction.kind[rows], instruction.aspect[rows]]
+    columns = (instruction.kind[rows], instruction.aspect[rows], instruction.value[rows], instruction.phrasing[rows] % ways)
+    return [_said(catalog, *said) for said in zip(*(column.tolist() for column in columns), strict=True)]
+
+
 @lru_cache(maxsize=65_536)
 def _said(catalog: Catalog, kind: int, aspect: int, value: int, way: int) -> str:
     return _WAYS[Kind(kind), Aspect(aspect)][way].format(x=_named(Aspect(aspect), value, catalog))
@@ -190,6 +199,10 @@ _WAYS: dict[tuple[Kind, Aspect], tuple[str, ...]] = {
         "Take a chance: something off the beaten track.",
     ),
 }
+
+_N_WAYS = np.zeros((len(Kind), len(Aspect)), np.uint32)
+for (_kind, _aspect), _ways in _WAYS.items():
+    _N_WAYS[_kind, _aspect] = len(_ways)
 
 FORMS: tuple[tuple[Kind, Aspect], ...] = tuple(_WAYS)
 """The combinations of kind and aspect that can be said."""

@@ -66,7 +66,8 @@ class Luck:
 
     def __init__(self, keys: Keys) -> None:
         """keys: one a user ``[n]``; or ``[turns, n]``, of which this is the first turn and `later` the next: all are drawn together."""
-        self._keys, self._turn, self._drawn = keys, 0, dict[Any, NDArray[Any]]()
+        self._keys, self._turn = keys, 0
+        self._drawn: dict[tuple[int, int], Floats] = {}
 
     @property
     def keys(self) -> Keys:

@@ -86,11 +86,11 @@ class Reward:
             raise ConfigError(f"reward without parts; expected weights for some of {', '.join(PARTS)}")
         self.names = tuple(self.weights)
         self._functions = tuple(PARTS[name] for name in self.names)
-        self._weights = np.array(list(self.weights.values()), np.float32)
+        self._weights = np.array(list(self.weights.values()), np.float32)[:, None]
 
     def __call__(self, outcome: Outcome) -> tuple[Floats, Floats]:
         """Parts float32 ``[n, n_parts]`` in the order of `names`, and their weighted sum ``[n]``."""
-        parts = np.empty((len(outcome.slates), len(self.names)), np.float32)
-        for i, function in enumerate(self._functions):
-            parts[:, i] = function(outcome)
-        return parts, np.add.reduce(parts * self._weights, axis=1)
+        parts = np.empty((len(self.names), len(outcome.slates)), np.float32)
+        for row, function in zip(parts, self._functions, strict=True):
+            row[:] = function(outcome)
+        return parts.T, np.add.reduce(parts * self._weights, axis=0)

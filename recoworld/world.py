@@ -17,6 +17,7 @@ from recoworld.rewards import Outcome, Reward
 from recoworld.types import Act, Bools, Feedback, Floats, History, Instruction, Ints, Mindset, Slates, Turn, UserSimulator
 from recoworld.users import Dataset, Split
 
+_TABLE = 64_000_000  # users times items up to which what everybody has met is kept, a byte each
 _AHEAD = 8  # session-turns whose luck is drawn at once
 _TURN = np.array(0xD1B54A32D192ED03, np.uint64)  # an odd number far from luck's own stride
 _MOST, _ONE_MORE, _ONE = np.array(254, np.uint8), np.array(1, np.uint8), np.array(1, np.int64)
@@ -75,6 +76,10 @@ class World:
         self.reward = reward if isinstance(reward, Reward) else Reward(reward)
         self.slate_size, self.max_turns = int(slate_size), int(max_turns)
         self.history_length, self.instruction_turns = int(history_length), int(instruction_turns)
+        self.progress = (np.arange(self.max_turns + 2) / self.max_turns).clip(0, 1).astype(np.float32)
+        """Share of the session that is over after so many turns."""
+        small = len(dataset.users) * len(dataset.catalog) <= _TABLE
+        self._known = self._met(np.arange(len(dataset.users))) if small else None
         self._past_items, self._past_acts = _past(dataset, split, self.history_length, self.max_turns * self.slate_size)
         self.history_width = self._past_items.shape[1]
         """Items in an observation: `history_length` and one for each slot that can be shown."""
@@ -175,11 +180,8 @@ class World:
         return array
 
     def _open(self, users: Ints, seeds: NDArray[Any]) -> State:
-        n, k, log = len(users), self.slate_size, self.dataset.interactions
+        n, k = len(users), self.slate_size
         keys = combine(seeds, users)
-        starts, ends = log.indptr[users], self.split.visible_end[users]
-        exposures = np.zeros((n, len(self.catalog)), np.uint8)
-        exposures[np.repeat(np.arange(n), ends - starts), log.items[log.rows(starts, ends)]] = 1
         history = History(
             users=users,
             turn=np.zeros(n, np.int64),
@@ -187,11 +189,19 @@ class World:
             acts=self._past_acts[users],
             slate=np.zeros((n, k), np.int32),
             response=np.zeros((n, k, 6), np.float32),
-            exposures=exposures,
+            exposures=self._met(users) if self._known is None else self._known[users],
             standing=Instruction.none(n),
             age=np.zeros(n, np.int64),
         )
         return State(keys=keys, history=history, mindset=self.simulator.begin(users, Luck(keys)))
+
+    def _met(self, users: Ints) -> NDArray[np.uint8]:
+        """1 for the items of each user's visible log ``[n, n_items]``."""
+        log = self.dataset.interactions
+        starts, ends = log.indptr[users], self.split.visible_end[users]
+        out = np.zeros((len(users), len(self.catalog)), np.uint8)
+        out[np.repeat(np.arange(len(users)), ends - starts), log.items[log.rows(starts, ends)]] = 1
+        return out
 
     def _advanced(self, before: History, slates: Slates, feedback: Feedback, response: Floats) -> History:
         """The history after one more turn."""
@@ -202,9 +212,13 @@ class World:
         shown = (slates + _ONE).astype(np.int32)
         items, acts = before.items.copy(), before.acts.copy()
         # a session at max_turns is over; where a vector environment steps it once more before its reset, the last slate is overwritten
-        start = self.history_length + np.minimum(before.turn, self.max_turns - 1) * k
-        where = row_starts(n, self.history_width) + start[:, None] + _slots(k)
-        items.reshape(-1)[where], acts.reshape(-1)[where] = shown, _strongest(feedback, response)
+        if n == 1:  # a slice costs a tenth of an index array
+            start = self.history_length + min(int(before.turn[0]), self.max_turns - 1) * k
+            items[:, start : start + k], acts[:, start : start + k] = shown, _strongest(feedback, response)
+        else:
+            starts = self.history_length + np.minimum(before.turn, self.max_turns - 1) * k
+            where = row_starts(n, self.history_width) + starts[:, None] + _slots(k)
+            items.reshape(-1)[where], acts.reshape(-1)[where] = shown, _strongest(feedback, response)
         standing, age = before.standing, before.age
         said, silence = feedback.instruction, Instruction.none(n)
         if said is not silence or standing is not silence:

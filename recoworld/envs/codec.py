@@ -29,6 +29,8 @@ from recoworld.types import Act, Aspect, Floats, Instruction, Kind, Observations
 if TYPE_CHECKING:
     from recoworld.world import World
 
+_KINDS = len(Kind) - 1
+
 
 def observation_space(world: World) -> spaces.Dict:
     """The space of one user's observation, see the module's docstring."""
@@ -42,7 +44,7 @@ def observation_space(world: World) -> spaces.Dict:
             "history_acts": spaces.Box(0, int(max(Act)), (h,), np.int8),
             "slate": spaces.Box(0, n_items, (k,), np.int32),
             "feedback": spaces.Box(0.0, 1.0, (k, 6), np.float32),
-            "instruction": spaces.Box(-1.0, 1.0, (len(Kind) - 1 + d + 2,), np.float32),
+            "instruction": spaces.Box(-1.0, 1.0, (_KINDS + d + 2,), np.float32),
             "instruction_code": spaces.Box(
                 0, np.array([max(Kind), max(Aspect), largest, world.instruction_turns], np.int32), dtype=np.int32
             ),
@@ -56,7 +58,7 @@ def observe(world: World) -> Observations:
     history = world.state.history
     n = len(history.users)
     code = np.zeros((n, 4), np.int32)
-    told = np.zeros((n, len(Kind) - 1 + world.catalog.features.shape[1] + 2), np.float32)
+    told = np.zeros((n, _KINDS + world.catalog.features.shape[1] + 2), np.float32)
     standing = history.standing
     if standing is not Instruction.none(n):
         code[:, 0], code[:, 1], code[:, 2], code[:, 3] = standing.kind, standing.aspect, standing.value, history.age
@@ -70,17 +72,18 @@ def observe(world: World) -> Observations:
         "feedback": history.response,
         "instruction": told,
         "instruction_code": code,
-        "turn": (history.turn * np.float32(1 / world.max_turns)).astype(np.float32)[:, None],
+        "turn": world.progress.take(history.turn, mode="clip")[:, None],
     }
 
 
 def _tell(told: Floats, rows: NDArray[np.int64], code: NDArray[np.int32], catalog: Catalog) -> None:
     """Write the features of the instructions `code` ``[m, 4]`` into `rows` of `told`."""
-    kinds, genres = len(Kind) - 1, len(catalog.genre_names)
+    kinds, genres = _KINDS, len(catalog.genre_names)
     told[rows, code[:, 0] - 1] = 1.0
     told[rows, -1] = 1.0 / (1.0 + code[:, 3])
-    for aspect in set(code[:, 1].tolist()):
-        among = code[:, 1] == aspect
+    aspects = set(code[:, 1].tolist())
+    for aspect in aspects:
+        among = code[:, 1] == aspect if len(aspects) > 1 else slice(None)
         row, value = rows[among], code[among, 2]
         if aspect == Aspect.GENRE:
             told[row, kinds + value] = 1.0

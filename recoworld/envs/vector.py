@@ -13,7 +13,7 @@ from recoworld.envs.codec import observation_space, observe
 from recoworld.envs.sessions import PENALTY, fresh_seed, make_rules, mended, next_sessions
 from recoworld.envs.spaces import SlateSpace
 from recoworld.errors import ConfigError, SessionOver
-from recoworld.instructions import sentence
+from recoworld.instructions import sentences
 from recoworld.types import Observations
 from recoworld.world import as_array
 
@@ -109,8 +109,8 @@ class SlateVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]):
         terminated, truncated = turn.feedback.left.copy(), self.world.cut & ~turn.feedback.left
         parts, said = turn.parts, turn.feedback.instruction
         spoken = np.full(self.num_envs, "", dtype=object)
-        for row in np.flatnonzero(said.kind):
-            spoken[row] = sentence(said, int(row), self.world.catalog)
+        talking = np.flatnonzero(said.kind)
+        spoken[talking] = sentences(said, talking, self.world.catalog)
         if stale.any():
             rows = np.flatnonzero(stale)
             self._open(rows)
