@@ -17,7 +17,7 @@ from recoworld.rewards import Outcome, Reward
 from recoworld.types import Act, Bools, Feedback, Floats, History, Instruction, Ints, Mindset, Slates, Turn, UserSimulator
 from recoworld.users import Dataset, Split
 
-_TABLE = 64_000_000  # users times items up to which what everybody has met is kept, a byte each
+_TABLE = 128_000_000  # bytes up to which the pasts of all users are kept at hand
 _AHEAD = 8  # session-turns whose luck is drawn at once
 _TURN = np.array(0xD1B54A32D192ED03, np.uint64)  # an odd number far from luck's own stride
 _MOST, _ONE_MORE, _ONE = np.array(254, np.uint8), np.array(1, np.uint8), np.array(1, np.int64)
@@ -71,6 +71,8 @@ class World:
         ):
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or not low <= value <= high:
                 raise ConfigError(f"{name}: got {value!r}; expected an integer from {low} to {high}")
+        if max_turns * slate_size > 100_000:
+            raise ConfigError(f"max_turns * slate_size: got {max_turns} * {slate_size}; expected at most 100,000 slots in a session")
         self.dataset, self.split, self.simulator = dataset, split, simulator
         self.catalog = dataset.catalog
         self.reward = reward if isinstance(reward, Reward) else Reward(reward)
@@ -78,11 +80,10 @@ class World:
         self.history_length, self.instruction_turns = int(history_length), int(instruction_turns)
         self.progress = (np.arange(self.max_turns + 2) / self.max_turns).clip(0, 1).astype(np.float32)
         """Share of the session that is over after so many turns."""
-        small = len(dataset.users) * len(dataset.catalog) <= _TABLE
-        self._known = self._met(np.arange(len(dataset.users))) if small else None
-        self._past_items, self._past_acts = _past(dataset, split, self.history_length, self.max_turns * self.slate_size)
-        self.history_width = self._past_items.shape[1]
+        self.history_width = self.history_length + self.max_turns * self.slate_size
         """Items in an observation: `history_length` and one for each slot that can be shown."""
+        everyone = len(dataset.users) * (len(dataset.catalog) + 5 * self.history_width)
+        self._pasts = self._past(np.arange(len(dataset.users))) if everyone <= _TABLE else None
         self._state: State | None = None
         self._luck: Luck | None = None  # of the next turn, where it is drawn already
 
@@ -182,26 +183,35 @@ class World:
     def _open(self, users: Ints, seeds: NDArray[Any]) -> State:
         n, k = len(users), self.slate_size
         keys = combine(seeds, users)
+        items, acts, exposures = self._past(users) if self._pasts is None else (past[users] for past in self._pasts)
         history = History(
             users=users,
             turn=np.zeros(n, np.int64),
-            items=self._past_items[users],
-            acts=self._past_acts[users],
+            items=items,
+            acts=acts,
             slate=np.zeros((n, k), np.int32),
             response=np.zeros((n, k, 6), np.float32),
-            exposures=self._met(users) if self._known is None else self._known[users],
+            exposures=exposures,
             standing=Instruction.none(n),
             age=np.zeros(n, np.int64),
         )
         return State(keys=keys, history=history, mindset=self.simulator.begin(users, Luck(keys)))
 
-    def _met(self, users: Ints) -> NDArray[np.uint8]:
-        """1 for the items of each user's visible log ``[n, n_items]``."""
-        log = self.dataset.interactions
+    def _past(self, users: Ints) -> tuple[NDArray[np.int32], NDArray[np.int8], NDArray[np.uint8]]:
+        """`History.items`, acts and exposures of these users before their first turn."""
+        log, n = self.dataset.interactions, len(users)
+        items, acts = np.zeros((n, self.history_width), np.int32), np.zeros((n, self.history_width), np.int8)
+        exposures = np.zeros((n, len(self.catalog)), np.uint8)
         starts, ends = log.indptr[users], self.split.visible_end[users]
-        out = np.zeros((len(users), len(self.catalog)), np.uint8)
-        out[np.repeat(np.arange(len(users)), ends - starts), log.items[log.rows(starts, ends)]] = 1
-        return out
+        row = np.repeat(np.arange(n), ends - starts)
+        seen = log.rows(starts, ends)
+        exposures[row, log.items[seen]] = 1
+        column = seen - ends[row] + self.history_length  # the last one stands right before the session
+        inside = column >= 0
+        row, column, seen = row[inside], column[inside], seen[inside]
+        items[row, column] = log.items[seen] + 1
+        acts[row, column] = np.where(self.dataset.liked[seen], np.int8(Act.RATED), np.int8(Act.DISLIKED))
+        return items, acts, exposures
 
     def _advanced(self, before: History, slates: Slates, feedback: Feedback, response: Floats) -> History:
         """The history after one more turn."""
@@ -304,16 +314,3 @@ def _uncounted(state: State) -> State:
 
 def _worded(instruction: Instruction) -> Instruction:
     return instruction if instruction.texts is not None else replace(instruction, texts=np.full(len(instruction.kind), "", dtype=object))
-
-
-def _past(dataset: Dataset, split: Split, length: int, room: int) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
-    """What policies see of every user before its first turn: the last `length` visible interactions, padded in front, and `room`."""
-    log, n = dataset.interactions, len(dataset.users)
-    items, acts = np.zeros((n, length + room), np.int32), np.zeros((n, length + room), np.int8)
-    ends = split.visible_end
-    starts = np.maximum(log.indptr[:-1], ends - length)
-    rows, users = log.rows(starts, ends), np.repeat(np.arange(n), ends - starts)
-    columns = rows - ends[users] + length
-    items[users, columns] = log.items[rows] + 1
-    acts[users, columns] = np.where(dataset.liked[rows], np.int8(Act.RATED), np.int8(Act.DISLIKED))
-    return items, acts

@@ -99,7 +99,10 @@ static int grasp(Py_buffer *view, PyObject *object, const Layout *want, Py_ssize
     return -1;
 }
 
-static inline float sum_of(const float *lane) { return ((lane[0] + lane[4]) + (lane[1] + lane[5])) + ((lane[2] + lane[6]) + (lane[3] + lane[7])); }
+static inline float sum_of(const float *lane)
+{
+    return ((lane[0] + lane[4]) + (lane[1] + lane[5])) + ((lane[2] + lane[6]) + (lane[3] + lane[7]));
+}
 
 static float dot(const float *a, const float *b, Py_ssize_t d)
 {
@@ -160,11 +163,13 @@ static void reflect(const Kernel *self, const Call *c, Py_ssize_t i, const Scrat
     for (Py_ssize_t j = 0; j < c->k; j++) famous += self->popularity_rank[s->item[j]] >= self->well_known;
     const int happy = best >= 0, timeless = d == genres;
     const int64_t loved = s->item[happy ? best : 0], person = people ? self->people[loved * people] : 0;
-    const int64_t values[VALUE_COUNT] = {wish, surfeit, c->intent[i], loved, person, 0, 1,
-                                         timeless ? 0 : self->eras[era - genres], timeless ? 0 : self->eras[old - genres]};
-    const float signals[SIGNAL_COUNT] = {1.0f, levels[B], levels[S], LACK(wish), shown[surfeit], -interest[surfeit], (float)famous / (float)c->k,
-                                         happy ? joy : 0.0f, !happy, c->intent[i] < 0, people ? person < 0 : 1.0f,
-                                         timeless ? 1.0f : LACK(era), timeless ? 1.0f : shown[old], timeless};
+    const int64_t values[VALUE_COUNT] = { /* reflection._VALUES */
+        wish, surfeit, c->intent[i], loved, person, 0, 1, timeless ? 0 : self->eras[era - genres], timeless ? 0 : self->eras[old - genres]
+    };
+    const float signals[SIGNAL_COUNT] = { /* reflection._SIGNALS */
+        1.0f, levels[B], levels[S], LACK(wish), shown[surfeit], -interest[surfeit], (float)famous / (float)c->k, happy ? joy : 0.0f,
+        !happy, c->intent[i] < 0, people ? person < 0 : 1.0f, timeless ? 1.0f : LACK(era), timeless ? 1.0f : shown[old], timeless
+    };
 #undef LACK
     for (Py_ssize_t form = 0; form < forms; form++) s->urgency[form] = 0.0f;
     for (int signal = 0; signal < SIGNAL_COUNT; signal++)
@@ -336,7 +341,8 @@ static int bind(Kernel *self, PyObject *coefficients, PyObject *tables)
     if (self->size['D'] != self->size['G'] + self->size['E'] || !self->size['G'] || !self->size['R'])
         return PyErr_SetString(PyExc_ValueError, "features: expected a column a genre and era, at least one genre, and forms"), -1;
     for (Py_ssize_t form = 0; form < self->size['R']; form++)
-        if (self->source[form] < 0 || self->source[form] >= VALUE_COUNT) return PyErr_SetString(PyExc_ValueError, "source: out of range"), -1;
+        if (self->source[form] < 0 || self->source[form] >= VALUE_COUNT)
+            return PyErr_SetString(PyExc_ValueError, "source: out of range"), -1;
     return 0;
 }
 
@@ -357,7 +363,8 @@ static void kernel_dealloc(Kernel *self)
 }
 
 static PyMethodDef METHODS[] = {
-    {"respond", (PyCFunction)(void (*)(void))respond, METH_FASTCALL, "Read the first arrays, write to the others; returns how many users speak."},
+    {"respond", (PyCFunction)(void (*)(void))respond, METH_FASTCALL,
+     "Read the first arrays, write to the others; returns how many users speak."},
     {NULL, NULL, 0, NULL},
 };
 static PyTypeObject KernelType = {

@@ -63,7 +63,10 @@ def _constant(value: float) -> NDArray[np.float32]:
 
 
 _ZERO, _HALF, _ONE, _NEUTRAL = _constant(0.0), _constant(0.5), _constant(1.0), _constant(3.5)
-_LEAST_WATCH = _constant(0.03)
+_LEAST_WATCH, _TEN = _constant(0.03), _constant(10.0)
+# a session's opening levels: where each begins, how far luck may lift it, and by which of the numbers drawn (0 lifts nothing)
+_OPENING, _OPENING_SPREAD = np.array([0.5, 0.0, 0.0, 0.5, 0.6], np.float32), np.array([0.1, 0.0, 0.1, 0.3, 0.0], np.float32)
+_OPENING_DRAWS = np.array([0, 0, 1, 2, 0])
 _UNIT_LOGISTIC = _constant(np.sqrt(3) / np.pi)  # scales logistic noise to a standard deviation of 1
 
 
@@ -107,7 +110,8 @@ class BehavioralSimulator:
         met = np.arange(256)  # what having met an item so often does to a click, and to boredom
         self._wear = (-config.click_repeat * np.minimum(met, 3)).astype(np.float32)
         self._stale = (config.boredom_repeat * np.minimum(met, 1)).astype(np.float32)
-        weights = {S: -config.leave_satisfaction, B: config.leave_boredom, F: config.leave_fatigue, P: -config.leave_patience, T: -config.leave_trust}
+        weights = {S: -config.leave_satisfaction, B: config.leave_boredom, F: config.leave_fatigue}
+        weights |= {P: -config.leave_patience, T: -config.leave_trust}
         self._leave_weights = np.array([weights[level] for level in range(5)], np.float32)
         self._leave_base = _constant(config.leave_base - 0.5 * (weights[S] + weights[P] + weights[T]))
         self._native = native
@@ -124,24 +128,22 @@ class BehavioralSimulator:
         """Open a session: rested users, slightly hopeful, with their own taste and perhaps a genre in mind."""
         genres = len(self.catalog.genre_names)
         u = luck.uniform(4 + genres, _BEGIN)
-        levels = np.empty((len(users), 5), np.float32)
-        levels[:, S], levels[:, B], levels[:, F] = 0.5 + 0.1 * u[:, 0], 0.0, 0.1 * u[:, 1]
-        levels[:, P], levels[:, T] = 0.5 + 0.3 * u[:, 2], 0.6
-        interest = self.taste.home[users]
-        # one's usual genres come to mind most: Gumbel-max over exp(10 * home)
-        wish = np.argmax(10.0 * interest[:, :genres] + gumbel(u[:, 4:]), axis=1)
-        focused = np.flatnonzero(u[:, 3] < self.config.focus)
-        interest[focused, wish[focused]] += np.float32(self.config.focus_strength)
+        levels = u.take(_OPENING_DRAWS, axis=1) * _OPENING_SPREAD + _OPENING
+        interest = self.taste.home.take(users, axis=0)
         intent = np.full(len(users), -1, np.int16)
-        intent[focused] = wish[focused]
+        focused = (u[:, 3] < self._c["focus"]).nonzero()[0]
+        if focused.size:  # one's usual genres come to mind most: Gumbel-max over exp(10 * home)
+            wish = (_TEN * interest[focused, :genres] + gumbel(u[focused, 4:])).argmax(axis=1)
+            interest[focused, wish] += self._c["focus_strength"]
+            intent[focused] = wish
         return BehavioralMindset(
             levels=levels,
             interest=interest,
             intent=intent,
-            satiation=np.zeros_like(interest),
-            bias=self._bias[users],
-            effort=self._effort[users],
-            talkative=self._talkative[users],
+            satiation=np.zeros(interest.shape, np.float32),
+            bias=self._bias.take(users),
+            effort=self._effort.take(users),
+            talkative=self._talkative.take(users),
         )
 
     def respond(self, mindset: Mindset, history: History, slates: Slates, luck: Luck) -> tuple[Feedback, BehavioralMindset]:
@@ -280,7 +282,15 @@ class BehavioralSimulator:
         return aim
 
     def _spoken(
-        self, now: BehavioralMindset, history: History, slates: Slates, examined: Bools, clicked: Bools, felt: Floats, hazard: Floats, u: Floats
+        self,
+        now: BehavioralMindset,
+        history: History,
+        slates: Slates,
+        examined: Bools,
+        clicked: Bools,
+        felt: Floats,
+        hazard: Floats,
+        u: Floats,
     ) -> Instruction:
         """What users say who sense that they are about to disengage ``[n]``; u: uniform numbers ``[n, 1 + len(FORMS)]``."""
         n = len(slates)
