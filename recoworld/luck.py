@@ -93,8 +93,8 @@ class Luck:
         """The luck of the turn after, None after the last of them."""
         if self._turn + 1 >= len(self._keys) or self._keys.ndim == 1:
             return None
-        after = Luck(self._keys)
-        after._turn, after._drawn = self._turn + 1, self._drawn
+        after = Luck.__new__(Luck)
+        after._keys, after._turn, after._drawn = self._keys, self._turn + 1, self._drawn
         return after
 
     def bits(self, width: int, stream: int = 0) -> Keys:

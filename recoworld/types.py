@@ -106,6 +106,8 @@ class Feedback(Batch):
     (see `recoworld.instructions.compliance`)."""
     instruction: Instruction
     """What was said in reply to this slate."""
+    response: Floats | None = None
+    """The same as one array, as in `History.response`, from simulators that have it at hand ``[n, k, 6]``."""
     rationale: NDArray[np.object_] | None = None
     """Why, in words ``[n]`` of str, from users who think in words."""
 

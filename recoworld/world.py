@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recoworld.batch import Batch
+from recoworld.catalog import Catalog
 from recoworld.errors import ConfigError, InvalidSlate
 from recoworld.luck import Keys, Luck, combine
 from recoworld.rewards import Outcome, Reward
@@ -100,12 +101,16 @@ class World:
         self._at(self._open(users.astype(np.int64), seeds))
 
     def reopen(self, rows: Ints, users: Ints, seeds: NDArray[Any]) -> None:
-        """Replace the sessions in `rows` by new ones; the others go on untouched."""
+        """Replace the sessions in `rows` by new ones; the others go on untouched.
+
+        The histories are written to in place, for they are large: observations made since the last step see the new sessions.
+        """
         state, fresh = self.state, self._open(users, seeds)
-        exposures = state.history.exposures  # by far the largest array: counted in place, copied for snapshots alone
-        exposures[rows] = fresh.history.exposures
-        merged = _uncounted(state).put(rows, _uncounted(fresh))
-        self._at(replace(merged, history=replace(merged.history, exposures=exposures)))
+        large = {name: getattr(state.history, name) for name in _LARGE}
+        for name, array in large.items():
+            array[rows] = getattr(fresh.history, name)
+        merged = _small(state).put(rows, _small(fresh))
+        self._at(replace(merged, history=replace(merged.history, **large)))
 
     def step(self, slates: Slates) -> Turn:
         """Show each user its slate, item indices ``[n, k]``. Raises InvalidSlate; then nothing has happened."""
@@ -114,7 +119,7 @@ class World:
         history = before.history
         luck = self._luck or self._fresh_luck()
         feedback, mindset = self.simulator.respond(before.mindset, history, slates, luck)
-        response = self._response(slates, feedback)
+        response = response_of(slates, feedback, self.catalog)
         parts, reward = self.reward(Outcome(catalog=self.catalog, slates=slates, feedback=feedback, response=response))
         self._at(State(keys=before.keys, history=self._advanced(history, slates, feedback, response), mindset=mindset), luck.later())
         return Turn(slates=slates, feedback=feedback, parts=parts, reward=reward, mindset=mindset)
@@ -231,7 +236,14 @@ class World:
             items.reshape(-1)[where], acts.reshape(-1)[where] = shown, _strongest(feedback, response)
         standing, age = before.standing, before.age
         said, silence = feedback.instruction, Instruction.none(n)
-        if said is not silence or standing is not silence:
+        if n == 1:  # the lines below in Python's own numbers
+            if said is not silence:
+                standing, age = _worded(said) if standing.texts is not None else said, _FRESH
+            elif standing is not silence:
+                age = age + _ONE
+                if age[0] >= self.instruction_turns:
+                    standing, age = silence, _FRESH
+        elif said is not silence or standing is not silence:
             older = age + (standing.kind > 0)
             ending = (said.kind > 0) | (older >= self.instruction_turns)
             age = older * ~ending
@@ -248,13 +260,6 @@ class World:
             age=age,
         )
 
-    def _response(self, slates: Slates, feedback: Feedback) -> Floats:
-        out = np.empty((*slates.shape, 6), np.float32)
-        out[..., 0], out[..., 1], out[..., 2], out[..., 3] = feedback.clicked, feedback.liked, feedback.commented, feedback.shared
-        np.divide(feedback.watch, self.catalog.durations.take(slates), out=out[..., 4])
-        out[..., 5] = feedback.skipped
-        return out
-
 
 def as_array(value: Any, what: str) -> NDArray[Any]:
     """The value as an array. Raises InvalidSlate where rows differ in length or numbers are too large for NumPy."""
@@ -264,6 +269,17 @@ def as_array(value: Any, what: str) -> NDArray[Any]:
         return np.asarray(value)
     except (ValueError, TypeError, OverflowError) as error:
         raise InvalidSlate(f"{what}: got {str(value)[:80]}, which is no array of integers ({error})") from None
+
+
+def response_of(slates: Slates, feedback: Feedback, catalog: Catalog) -> Floats:
+    """The feedback as one array ``[n, k, 6]``, see `History.response`."""
+    if feedback.response is not None:
+        return feedback.response
+    out = np.empty((*slates.shape, 6), np.float32)
+    out[..., 0], out[..., 1], out[..., 2], out[..., 3] = feedback.clicked, feedback.liked, feedback.commented, feedback.shared
+    np.divide(feedback.watch, catalog.durations.take(slates), out=out[..., 4])
+    out[..., 5] = feedback.skipped
+    return out
 
 
 def repeated(slates: NDArray[Any]) -> Bools:
@@ -284,6 +300,10 @@ def repeated(slates: NDArray[Any]) -> Bools:
 def row_starts(n: int, width: int) -> Ints:
     """Where the rows of a C-ordered ``[n, width]`` array begin, ``[n, 1]``."""
     return (np.arange(n, dtype=np.int64) * width)[:, None]
+
+
+_FRESH = np.zeros(1, np.int64)
+_FRESH.flags.writeable = False
 
 
 @lru_cache(maxsize=16)
@@ -308,8 +328,12 @@ def _replaced(standing: Instruction, rows: Ints, said: Instruction) -> Instructi
     return after if after.kind.any() else Instruction.none(n)
 
 
-def _uncounted(state: State) -> State:
-    return replace(state, history=replace(state.history, exposures=None))  # type: ignore[arg-type]  # put back by the caller
+_LARGE = ("items", "acts", "exposures")
+
+
+def _small(state: State) -> State:
+    """The state without its large arrays, which the caller puts back."""
+    return replace(state, history=replace(state.history, **dict.fromkeys(_LARGE)))  # type: ignore[arg-type]
 
 
 def _worded(instruction: Instruction) -> Instruction:

@@ -81,6 +81,81 @@ class TestAnotherShape(SimulatorTests):
         return make_world(dataset="mini", slate_size=23, simulator_config={"talkative": 1.0, "sense_at": 0.02})
 
 
+class Broken:
+    """The behavioural user with one fault: what the suite is there to find."""
+
+    def __init__(self, inner: BehavioralSimulator, fault: str) -> None:
+        self.inner, self.fault = inner, fault
+
+    def begin(self, users: Any, luck: Luck) -> Any:
+        mindset = self.inner.begin(users, Luck(combine(users)) if self.fault == "deaf to seeds" else luck)
+        return replace(mindset, interest=mindset.interest.astype(np.float64)) if self.fault == "dtype" else mindset
+
+    def respond(self, mindset: Any, history: Any, slates: Slates, luck: Luck) -> Any:
+        feedback, after = self.inner.respond(mindset, history, slates, luck)
+        match self.fault:
+            case "batch":
+                after = replace(after, levels=(after.levels + 1e-3 * after.levels.mean(axis=0)).clip(0, 1).astype(np.float32))
+            case "rounding":  # a sum over users in float32, as one batched product of another shape would give
+                after = replace(after, interest=after.interest * np.float32(1 + 1e-6 * len(slates)))
+            case "global":
+                feedback = replace(feedback, left=np.random.random(len(slates)) < 0.5)  # noqa: NPY002  # the fault
+            case "writes":
+                history.exposures[:, 0] += 1
+            case "clicks unseen":
+                feedback = replace(feedback, clicked=~feedback.examined)
+            case "likes unclicked":
+                feedback = replace(feedback, liked=~feedback.clicked)
+            case "levels":
+                after = replace(after, levels=after.levels * np.float32(3))
+            case "speaks and leaves":
+                feedback = replace(feedback, left=feedback.left | feedback.instruction.given)
+            case "nonsense":
+                said = feedback.instruction
+                feedback = replace(feedback, instruction=replace(said, value=said.value + np.int32(5) * (said.aspect == Aspect.ERA)))
+            case "deaf to seeds":
+                return self.inner.respond(mindset, history, slates, Luck(combine(history.users, history.turn)))
+            case "memory":
+                self.calls = getattr(self, "calls", 0) + 1
+                after = replace(after, intent=np.full_like(after.intent, self.calls % 7))
+        return feedback, after
+
+
+@pytest.mark.parametrize(
+    ("fault", "test"),
+    [
+        ("dtype", "test_a_fresh_mindset_is_in_range"),
+        ("batch", "test_a_user_does_not_depend_on_the_batch"),
+        ("rounding", "test_a_user_does_not_depend_on_the_batch"),
+        ("batch", "test_a_user_does_not_see_what_others_are_shown"),
+        ("global", "test_the_same_luck_gives_the_same_bytes"),
+        ("memory", "test_a_restored_session_goes_on_identically"),
+        ("writes", "test_arguments_are_left_alone"),
+        ("clicks unseen", "test_nothing_happens_in_slots_that_nobody_looked_at"),
+        ("likes unclicked", "test_nothing_happens_in_slots_that_nobody_looked_at"),
+        ("levels", "test_levels_stay_between_0_and_1"),
+        ("speaks and leaves", "test_nobody_speaks_and_leaves_at_once"),
+        ("nonsense", "test_instructions_mean_something"),
+        ("deaf to seeds", "test_another_seed_gives_another_session"),
+    ],
+)
+def test_the_suite_finds_faults(fault: str, test: str) -> None:
+    good, suite = mini(), SimulatorTests()
+    users, seeds = np.arange(64), np.arange(64)
+    for simulator, found in ((good.simulator, False), (Broken(good.simulator, fault), True)):
+        world = World(good.dataset, good.split, simulator)
+        slates = random_slates(world, 64, 8)
+        given: dict[str, Any] = {"world": world, "users": users, "slates": slates, "size": 7}
+        method = getattr(suite, test)
+        given["turns"] = sessions(world, users, seeds, slates)
+        wanted = {name: given[name] for name in method.__code__.co_varnames[1 : method.__code__.co_argcount]}
+        if not found:
+            method(**wanted)
+            continue
+        with pytest.raises((AssertionError, pytest.fail.Exception, ValueError)):  # writing to what is read-only is a ValueError
+            method(**wanted)
+
+
 # the mindset
 
 
@@ -446,11 +521,11 @@ class Freshest(Fixed):
 
 
 def returns(world: World, policy: Any) -> np.ndarray:
-    """Two sessions of each of up to 500 users ``[users]``: the mean return."""
+    """Two sessions of each of up to 1,000 users ``[users]``: the mean return."""
     if not isinstance(policy, Fixed):
         policy = make_policy(policy)
         policy.fit(world.dataset, world.split)
-    users = np.repeat(np.arange(len(world.dataset.users))[:500], 2)
+    users = np.repeat(np.arange(len(world.dataset.users))[:1000], 2)
     return rollout(world, policy, users, np.arange(len(users))).returned.reshape(-1, 2).mean(axis=1)
 
 

@@ -16,6 +16,7 @@ from recoworld.simulators.config import BehavioralConfig
 from recoworld.simulators.factors import ImplicitFactors, RatingFactors, solve_rows, transpose
 from recoworld.simulators.taste import Evidence, Taste, fit_taste, traits
 from recoworld.users import Dataset, Split
+from recoworld.world import World
 
 MATRIX = np.array([[5, 0, 3, 0, 1], [0, 4, 0, 0, 2], [1, 1, 5, 4, 0], [0, 0, 0, 3, 0], [2, 0, 4, 5, 3]], np.float64)  # 0: nothing
 
@@ -251,20 +252,18 @@ def test_traits_are_standard_normal_and_for_life() -> None:
 
 
 @pytest.fixture(scope="module")
-def movielens(ml1m_dir: Path) -> tuple[Dataset, Split]:
-    world = make_world(dataset="ml-1m", data_dir=str(ml1m_dir))
-    return world.dataset, world.split
+def movielens(ml1m_dir: Path) -> World:
+    return make_world(dataset="ml-1m", data_dir=str(ml1m_dir))
 
 
 @pytest.fixture(scope="module")
-def visible(movielens: tuple[Dataset, Split]) -> Taste:
-    dataset, split = movielens
-    return fit_taste(dataset, split, BehavioralConfig(), evidence="visible")
+def visible(movielens: World) -> Taste:
+    return fit_taste(movielens.dataset, movielens.split, BehavioralConfig(), evidence="visible")
 
 
-def test_taste_finds_the_held_out_film(movielens: tuple[Dataset, Split], visible: Taste) -> None:
+def test_taste_finds_the_held_out_film(movielens: World, visible: Taste) -> None:
     """NDCG@10 of the first film that a test user liked later, among 19 that it never rated: far above popularity's."""
-    dataset, split = movielens
+    dataset, split = movielens.dataset, movielens.split
     log, rng = dataset.interactions, np.random.default_rng(0)
     training = log.items[np.isin(log.users, split.train)]
     popularity = np.bincount(training, minlength=len(dataset.catalog))
@@ -289,14 +288,14 @@ def test_taste_finds_the_held_out_film(movielens: tuple[Dataset, Split], visible
 
 
 @pytest.mark.parametrize("evidence", ["visible", "all"])
-def test_ratings_are_distributed_as_the_logs(movielens: tuple[Dataset, Split], visible: Taste, evidence: Evidence) -> None:
+def test_ratings_are_distributed_as_the_logs(movielens: World, visible: Taste, evidence: Evidence) -> None:
     """Test users' later ratings: KS distance, mean, share of one and two stars."""
-    dataset, split = movielens
-    world_taste = make_world(dataset="ml-1m", data_dir=None).simulator.taste if evidence == "all" else visible  # type: ignore[attr-defined]
+    dataset, split = movielens.dataset, movielens.split
+    taste = movielens.simulator.taste if evidence == "all" else visible
     log = dataset.interactions
     rows = log.rows(split.visible_end[split.test], log.indptr[split.test + 1])
     users, items, true = log.users[rows], log.items[rows].astype(np.int64), log.ratings[rows]
-    said = world_taste.ratings(users, items[:, None], Luck(combine(0, users, items)))[:, 0]
+    said = taste.ratings(users, items[:, None], Luck(combine(0, users, items)))[:, 0]
     ours, theirs = (np.bincount(stars.astype(int), minlength=6)[1:] / len(stars) for stars in (said, true))
     assert np.abs(np.cumsum(ours) - np.cumsum(theirs)).max() < 0.1
     assert said.mean() == pytest.approx(true.mean(), abs=0.15)

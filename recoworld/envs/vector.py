@@ -90,6 +90,7 @@ class SlateVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]):
         if mask.all():
             self.world.reset(*next_sessions(self._rules.group, self._seeds, self._episodes))
         else:
+            self.world.restore(self.world.state)  # a copy: the last observations are not ours to write to
             self._open(np.flatnonzero(mask), next_episode=False)
         self._ended[mask] = False
         return self._observe(), self._infos(None)

@@ -9,7 +9,7 @@
 #include <math.h>
 #include <stdint.h>
 
-#define EQUATIONS 1 /* raise it here and in native.py with every change, so that a stale build is not used */
+#define EQUATIONS 2 /* raise it here and in native.py with every change, so that a stale build is not used */
 #define RELEASE_FROM 64 /* users from which the interpreter lock is let go */
 #define LANES 8         /* partial sums of a dot product: what lets the compiler use vector instructions without reordering anything */
 
@@ -47,7 +47,7 @@ enum { PLAIN, STRIDED = 1, OPTIONAL = 2, OUT = 4 };
     _(intent, int16_t, "h", "n", PLAIN) _(exposures, uint8_t, "B", "nN", PLAIN) \
     _(kind, int8_t, "b", "n", OPTIONAL) _(aspect, int8_t, "b", "n", OPTIONAL) _(value, int32_t, "il", "n", OPTIONAL) \
     _(age, int64_t, "lq", "n", PLAIN) \
-    _(acts, uint8_t, "?", "5nk", OUT) _(watch, float, "f", "nk", OUT) _(followed, float, "f", "n", OUT) _(left, uint8_t, "?", "n", OUT) \
+    _(acts, uint8_t, "?", "5nk", OUT) _(response, float, "f", "nk6", OUT) _(watch, float, "f", "nk", OUT) _(followed, float, "f", "n", OUT) _(left, uint8_t, "?", "n", OUT) \
     _(levels_after, float, "f", "n5", OUT) _(interest_after, float, "f", "nD", OUT) _(satiation_after, float, "f", "nD", OUT) \
     _(said, int32_t, "il", "4n", OUT)
 
@@ -211,7 +211,9 @@ static const char *visit(const Kernel *self, const Call *c, Py_ssize_t i, const 
     float *watch = c->watch + i * k, seen = 0.0f, hits = 0.0f, watched = 0.0f, stale = 0.0f, joy = 0.0f;
     Py_ssize_t best = -1;
     for (int act = 0; act < ACTS; act++) memset(acts[act] = c->acts + (act * n + i) * k, 0, k);
+    float *response = c->response + i * k * 6;
     for (Py_ssize_t j = 0; j < k; j++) watch[j] = 0.0f;
+    for (Py_ssize_t j = 0; j < 6 * k; j++) response[j] = 0.0f;
     for (Py_ssize_t f = 0; f < 2 * d; f++) s->seen[f] = 0.0f; /* `hit` lies behind it */
 
     for (Py_ssize_t j = 0; j < k; j++) {
@@ -229,7 +231,10 @@ static const char *visit(const Kernel *self, const Call *c, Py_ssize_t i, const 
         z -= self->click_satiation * worn;
         z += self->wear[met];
         z += own;
+        response[6 * j + 5] = 1.0f;
         if (!(z > logistic(uniform(c, i, j)))) continue;
+        response[6 * j + 5] = 0.0f;
+        response[6 * j] = 1.0f;
         acts[CLICKED][j] = 1;
         hits += 1.0f;
         for (Py_ssize_t f = 0; f < d; f++) s->hit[f] += x[f];
@@ -240,6 +245,8 @@ static const char *visit(const Kernel *self, const Call *c, Py_ssize_t i, const 
         watched += share;
         for (int action = 0; action < 3; action++)
             acts[LIKED + action][j] = felt * self->action_stars + self->actions[action] > logistic(uniform(c, i, (2 + action) * k + j));
+        for (int action = 0; action < 3; action++) response[6 * j + 1 + action] = acts[LIKED + action][j];
+        response[6 * j + 4] = watch[j] / self->durations[item];
         if (best < 0 || felt > joy) best = j, joy = felt;
     }
 
@@ -285,12 +292,17 @@ static const char *visit(const Kernel *self, const Call *c, Py_ssize_t i, const 
 static PyObject *respond(Kernel *self, PyObject *const *args, Py_ssize_t count)
 {
     Py_buffer view[ARGUMENT_COUNT] = {{0}};
-    Py_ssize_t size[128], spoken = 0, i = 0;
+    Py_ssize_t size[128], spoken = 0, i = 0, stop = PY_SSIZE_T_MAX;
     const char *wrong = NULL;
     PyObject *answer = NULL;
     char *room = NULL;
     Call call = {0};
-    if (count != ARGUMENT_COUNT) return PyErr_Format(PyExc_TypeError, "respond: got %zd arguments, expected %d", count, ARGUMENT_COUNT);
+    if (count == ARGUMENT_COUNT + 2) { /* of these users alone */
+        i = PyLong_AsSsize_t(args[ARGUMENT_COUNT]), stop = PyLong_AsSsize_t(args[ARGUMENT_COUNT + 1]);
+        if (PyErr_Occurred()) return NULL;
+        if (i < 0 || stop < i) return PyErr_Format(PyExc_ValueError, "respond: got the users %zd to %zd", i, stop);
+    } else if (count != ARGUMENT_COUNT)
+        return PyErr_Format(PyExc_TypeError, "respond: got %zd arguments, expected %d, or two more", count, ARGUMENT_COUNT);
     memcpy(size, self->size, sizeof size);
     for (int a = 0; a < ARGUMENT_COUNT; a++)
         if (!((ARGUMENT[a].odd & OPTIONAL) && args[a] == Py_None) && grasp(&view[a], args[a], &ARGUMENT[a], size) < 0) goto done;
@@ -310,7 +322,7 @@ static PyObject *respond(Kernel *self, PyObject *const *args, Py_ssize_t count)
     s.hit = s.seen + d, s.urgency = s.hit + d;
 
     PyThreadState *thread = call.n >= RELEASE_FROM ? PyEval_SaveThread() : NULL;
-    for (; i < call.n && !wrong; i++) wrong = visit(self, &call, i, &s, &spoken);
+    for (; i < call.n && i < stop && !wrong; i++) wrong = visit(self, &call, i, &s, &spoken);
     if (thread) PyEval_RestoreThread(thread);
     if (wrong) PyErr_Format(PyExc_ValueError, "row %zd: %s", i - 1, wrong);
     else answer = PyLong_FromSsize_t(spoken);
@@ -364,7 +376,7 @@ static void kernel_dealloc(Kernel *self)
 
 static PyMethodDef METHODS[] = {
     {"respond", (PyCFunction)(void (*)(void))respond, METH_FASTCALL,
-     "Read the first arrays, write to the others; returns how many users speak."},
+     "Read the first arrays, write to the others, for all users or those from one to another; returns how many speak."},
     {NULL, NULL, 0, NULL},
 };
 static PyTypeObject KernelType = {

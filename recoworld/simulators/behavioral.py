@@ -165,6 +165,7 @@ class BehavioralSimulator:
             left=response.left,
             followed=response.followed,
             instruction=response.instruction,
+            response=response.response,
         ), BehavioralMindset(
             levels=response.levels,
             interest=response.interest,

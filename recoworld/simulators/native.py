@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from importlib import import_module
+from threading import Thread
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -21,11 +22,12 @@ from recoworld.types import Bools, Floats, History, Instruction, Slates
 if TYPE_CHECKING:
     from recoworld.simulators.behavioral import BehavioralMindset, BehavioralSimulator
 
-_EQUATIONS = 1  # as in _native.c; raise both with every change there, so that a stale build is not used
+_EQUATIONS = 2  # as in _native.c; raise both with every change there, so that a stale build is not used
 _BOOL, _FLOAT, _INT = np.dtype(np.bool_), np.dtype(np.float32), np.dtype(np.int32)  # np.empty looks a type up, a dtype it takes
 # of what the kernel reads, in its order
 _TYPES = (np.int64, np.int64, *[np.float32] * 7, np.int16, np.uint8, np.int8, np.int8, np.int32, np.int64)
 _SILENT = (None, None, None)
+_SHARED_FROM = 1024  # users from which on a second thread pays
 
 
 class Response(NamedTuple):
@@ -40,6 +42,7 @@ class Response(NamedTuple):
     interest: Floats
     satiation: Floats
     instruction: Instruction
+    response: Floats
 
 
 class Kernel:
@@ -60,9 +63,10 @@ class Kernel:
         acts, watch, said = np.empty((5, n, k), _BOOL), np.empty((n, k), _FLOAT), np.empty((4, n), _INT)
         followed, left, levels = np.empty(n, _FLOAT), np.empty(n, _BOOL), np.empty((n, 5), _FLOAT)
         interest, satiation = np.empty(mindset.interest.shape, _FLOAT), np.empty(mindset.interest.shape, _FLOAT)
-        outputs = (acts, watch, followed, left, levels, interest, satiation, said)
+        response = np.empty((n, k, 6), _FLOAT)
+        outputs = (acts, response, watch, followed, left, levels, interest, satiation, said)
         try:
-            speaking = self._respond(*inputs, *outputs)
+            speaking = self._respond(*inputs, *outputs) if n < _SHARED_FROM else self._shared(n, *inputs, *outputs)
         except BufferError:  # other types or strides than the usual ones
             speaking = self._respond(*map(_plain, inputs, _TYPES), *outputs)
         instruction = silence
@@ -71,7 +75,20 @@ class Kernel:
             instruction = Instruction(
                 kind=kind.astype(np.int8), aspect=aspect.astype(np.int8), value=value.copy(), phrasing=phrasing.astype(np.uint32)
             )
-        return Response(acts, watch, followed, left, levels, interest, satiation, instruction)
+        return Response(acts, watch, followed, left, levels, interest, satiation, instruction, response)
+
+
+    def _shared(self, n: int, *arguments: Any) -> int:
+        """The first half of the users here, the second in a thread of its own: the kernel lets go of the interpreter."""
+        there: list[int] = []
+        worker = Thread(target=lambda: there.append(self._respond(*arguments, n // 2, n)))
+        worker.start()
+        try:
+            here = self._respond(*arguments, 0, n // 2)
+        finally:
+            worker.join()
+        # the worker failed: say why here, in this thread
+        return int(here + (there[0] if there else self._respond(*arguments, n // 2, n)))
 
 
 def kernel_of(simulator: BehavioralSimulator, wanted: bool | None, *, derived: bool) -> Kernel | None:

@@ -106,6 +106,7 @@ class SimulatorTests:
         """What `begin` returns."""
         mindset = world.simulator.begin(users, Luck(combine(0, users)))
         assert isinstance(mindset, Mindset)
+        _is(mindset.interest, np.float32, (len(users), world.catalog.features.shape[1]), "interest")
         _is(mindset.levels, np.float32, (len(users), 5), "levels")
         assert mindset.levels.min() >= 0
         assert mindset.levels.max() <= 1
