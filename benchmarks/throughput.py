@@ -237,10 +237,9 @@ def main() -> None:
         )
     bound = figures["memory_bound_responses_per_s"]
     print(
-        f"\nmemory traffic alone would allow {bound:,.0f} responses/s at n = {SIZES[-1]:,} ({figures['bytes_per_step'] / 1e6:.1f} MB a step",
-        end="",
+        f"\nmemory traffic alone would allow {bound:,.0f} responses/s at n = {SIZES[-1]:,} "
+        f"({figures['bytes_per_step'] / 1e6:.1f} MB a step at {figures['copy_bandwidth_gb_s']:.1f} GB/s of copying)"
     )
-    print(f" at {figures['copy_bandwidth_gb_s']:.1f} GB/s of copying)")
     print(f"import {figures['import_s']:.3f} s, warm make {figures['warm_make_s']:.2f} s, peak memory {figures['peak_rss_mb']:.0f} MB")
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from functools import lru_cache, partial
+from functools import lru_cache
+from inspect import isclass, isfunction
 from typing import Any
 
 from recoworld.configs import WorldConfig
 from recoworld.datasets import load_dataset
 from recoworld.datasets.cache import cached_arrays
+from recoworld.errors import ConfigError
 from recoworld.registry import SIMULATORS
 from recoworld.types import UserSimulator
 from recoworld.users import Dataset, Split
@@ -40,4 +42,10 @@ def make_world(config: WorldConfig | None = None, **settings: Any) -> World:
 def _people(dataset: str, data_dir: str | None, seed: int, simulator: str, settings: str) -> tuple[Dataset, Split, UserSimulator]:
     data = load_dataset(dataset, data_dir=data_dir)
     split = data.split(seed=seed)
-    return data, split, SIMULATORS[simulator](data, split, json.loads(settings), cached=partial(cached_arrays))
+    build: Any = SIMULATORS[simulator]
+    makes: bool = isfunction(build) or isclass(build)
+    people = build(data, split, json.loads(settings), cached=cached_arrays) if makes else build
+    if not isinstance(people, UserSimulator):
+        got = type(people).__name__
+        raise ConfigError(f"simulator {simulator!r}: got {got}; expected a function (dataset, split, settings, *, cached) -> UserSimulator")
+    return data, split, people

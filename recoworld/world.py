@@ -188,7 +188,10 @@ class World:
     def _open(self, users: Ints, seeds: NDArray[Any]) -> State:
         n, k = len(users), self.slate_size
         keys = combine(seeds, users)
-        items, acts, exposures = self._past(users) if self._pasts is None else (past[users] for past in self._pasts)
+        if self._pasts is None:
+            items, acts, exposures = self._past(users)
+        else:
+            items, acts, exposures = self._pasts[0][users], self._pasts[1][users], self._pasts[2][users]
         history = History(
             users=users,
             turn=np.zeros(n, np.int64),

@@ -277,7 +277,7 @@ def test_parquet(tmp_path: Path) -> None:
         try:
             import_log(path, name="f", user="user", item="item", rating="stars", time="when", overwrite=True)
         except RecoWorldError as error:
-            assert "log.parquet" in str(error)  # noqa: PT017
+            assert "log.parquet" in str(error)
     path.write_bytes(good[:100])
     with pytest.raises(DataCorrupt, match="no readable Parquet file"):
         import_log(path, name="g", user="user", item="item")

@@ -23,7 +23,7 @@ class WorldConfig(BaseModel):
     """Folder of a local copy; else $RECOWORLD_DATA, else the download cache."""
     users: Literal["train", "validation", "test", "all"] = "train"
     """Whose sessions are simulated."""
-    split_seed: int = 0
+    split_seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Seed of the split into train, validation and test users."""
     slate_size: Annotated[int, Field(ge=1)] = 10
     max_turns: Annotated[int, Field(ge=1)] = 20

@@ -63,7 +63,7 @@ def observe(world: World) -> Observations:
     if standing is not Instruction.none(n):
         code[:, 0], code[:, 1], code[:, 2], code[:, 3] = standing.kind, standing.aspect, standing.value, history.age
         if n == 1:
-            _tell_one(told[0], *code[0].tolist(), world.catalog)
+            _tell_one(told[0], code[0].tolist(), world.catalog)
         else:
             rows = standing.kind.nonzero()[0]
             _tell(told, rows, code[rows], world.catalog)
@@ -79,8 +79,9 @@ def observe(world: World) -> Observations:
     }
 
 
-def _tell_one(told: Floats, kind: int, aspect: int, value: int, age: int, catalog: Catalog) -> None:
+def _tell_one(told: Floats, code: list[int], catalog: Catalog) -> None:
     """`_tell` for a single user, told ``[6 + d + 2]``: index arrays for one row would cost more than all the rest of an observation."""
+    kind, aspect, value, age = code
     told[kind - 1], told[-1] = 1.0, 1.0 / (1.0 + age)
     if aspect == Aspect.GENRE:
         told[_KINDS + value] = 1.0

@@ -75,20 +75,21 @@ class SlateEnv(gym.Env[dict[str, NDArray[Any]], NDArray[np.int64]]):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Open the next session. Raises UnknownName for a user that is not there."""
+        users, world = None, self.world
+        if options is not None and (not isinstance(options, dict) or set(options) - {"user"}):
+            raise ConfigError(f"reset options: got {options!r}; expected None or {{'user': an id}}")
+        if options and options["user"] is not None:
+            users = np.array([world.dataset.users.index(options["user"])])
         super().reset(seed=seed)
         if seed is not None or self._seed is None:
             self._seed, self._episode = (fresh_seed(self.np_random) if seed is None else seed), 0
         else:
             self._episode += 1
-        users, keys = next_sessions(self._rules.group, np.array([self._seed]), np.array([self._episode]))
-        unknown = set(options or {}) - {"user"}
-        if unknown:
-            raise ConfigError(f"reset options: got {sorted(unknown)}; expected 'user' or none")
-        if options and options.get("user") is not None:
-            users = np.array([self.world.dataset.users.index(options["user"])])
-        self.world.reset(users, keys)
+        drawn, keys = next_sessions(self._rules.group, np.array([self._seed]), np.array([self._episode]))
+        users = drawn if users is None else users
+        world.reset(users, keys)
         self._over, self._turn = False, None
-        self._user = str(self.world.dataset.users.ids[users[0]])
+        self._user = str(world.dataset.users.ids[users[0]])
         if self.render_mode == "human":
             self.render()
         return self._observation(), {"user": self._user, "reward_parts": {}, "instruction": ""}
@@ -131,4 +132,5 @@ class SlateEnv(gym.Env[dict[str, NDArray[Any]], NDArray[np.int64]]):
         return opening(self.world, self._user) if self._turn is None else turn_text(self.world, self._turn, before=before)
 
     def _observation(self) -> dict[str, NDArray[Any]]:
-        return {key: value[0] for key, value in observe(self.world).items()}
+        # copies: the world goes on from these arrays, whatever becomes of them outside
+        return {key: value[0].copy() for key, value in observe(self.world).items()}

@@ -66,6 +66,8 @@ class SlateVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]):
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observations, dict[str, Any]]:
         """Open all sessions anew, or those of ``options["reset_mask"]`` (bool ``[num_envs]``)."""
+        if options is not None and not isinstance(options, dict):
+            raise ConfigError(f"reset options: got {options!r}; expected None or a dict")
         options = options or {}
         mask = options.get("reset_mask", self._everyone)
         masked = isinstance(mask, np.ndarray) and mask.shape == (self.num_envs,) and mask.dtype == np.bool_ and mask.any()
@@ -73,10 +75,8 @@ class SlateVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]):
             raise ConfigError(f"reset options: got {options}; expected none, or 'reset_mask': bool [{self.num_envs}], true somewhere")
         if self._seeds is None and not mask.all():
             raise ConfigError("reset_mask: no session is open yet; expected a reset of all environments first")
-        seeds = [seed + i for i in range(self.num_envs)] if isinstance(seed, int | np.integer) else seed or [None] * self.num_envs
-        if len(seeds) != self.num_envs:
-            raise ConfigError(f"seed: got {len(seeds)} seeds; expected one integer or one for each of {self.num_envs} environments")
-        super().reset(seed=seed if isinstance(seed, int) else None)
+        seeds = self._seed_list(seed)
+        super().reset(seed=int(seed) if isinstance(seed, int | np.integer) else None)
         first = self._seeds is None
         if self._seeds is None:
             self._seeds = np.zeros(self.num_envs, np.int64)
@@ -128,6 +128,19 @@ class SlateVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]):
             self._ended = ended
         return self._observe(), rewards, terminated, truncated, infos
 
+    def _seed_list(self, seed: Any) -> list[int | None]:
+        """One seed an environment. Raises ConfigError."""
+        if isinstance(seed, int | np.integer):
+            seeds: list[Any] = [int(seed) + i for i in range(self.num_envs)]
+        else:
+            seeds = [None] * self.num_envs if seed is None else list(seed) if isinstance(seed, list | tuple | np.ndarray) else [seed]
+        fits = all(one is None or (isinstance(one, int | np.integer) and 0 <= one < 2**63) for one in seeds)
+        if len(seeds) != self.num_envs or not fits:
+            raise ConfigError(
+                f"seed: got {str(seed)[:80]}; expected an integer from 0 to 2**63 - 1, or one for each of {self.num_envs} environments"
+            )
+        return seeds
+
     def _spared(self, actions: NDArray[Any], stale: NDArray[np.bool_]) -> NDArray[Any]:
         """The actions with those of ended sessions, which nobody will see, made harmless."""
         if actions.shape != (self.num_envs, self.world.slate_size) or actions.dtype.kind not in "iu":
@@ -142,7 +155,11 @@ class SlateVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]):
         self.world.reopen(rows, *next_sessions(self._rules.group, self._seeds[rows], self._episodes[rows]))
 
     def _observe(self) -> Observations:
-        return observe(self.world)
+        """Views that cannot be written to: the world goes on from these arrays."""
+        seen = {key: value.view() for key, value in observe(self.world).items()}
+        for value in seen.values():
+            value.flags.writeable = False
+        return seen
 
     def _users(self) -> NDArray[np.str_]:
         return self.world.dataset.users.ids[self.world.state.history.users]

@@ -48,7 +48,7 @@ class TopK:
 
 
 class Candidates:
-    """Action: positions ``[k]`` among the `m` items that a retriever proposes; "candidates" joins the observation, int32 ``[m]``, index + 1."""
+    """Action: positions ``[k]`` among `m` proposed items; "candidates" joins the observation, int32 ``[m]``, index + 1."""
 
     def __new__(cls, env: AnyEnv, retriever: Recommender, m: int = 100, *, seed: int = 0) -> Any:
         """retriever: a fitted policy; asked before every slate. Raises ConfigError for m out of range."""

@@ -9,7 +9,7 @@
 #include <math.h>
 #include <stdint.h>
 
-#define EQUATIONS 2 /* raise it here and in native.py with every change, so that a stale build is not used */
+#define EQUATIONS 3 /* raise it here and in native.py with every change, so that a stale build is not used */
 #define RELEASE_FROM 64 /* users from which the interpreter lock is let go */
 #define LANES 8         /* partial sums of a dot product: what lets the compiler use vector instructions without reordering anything */
 
@@ -151,10 +151,11 @@ static void reflect(const Kernel *self, const Call *c, Py_ssize_t i, const Scrat
     const Py_ssize_t d = self->size['D'], genres = self->size['G'], forms = self->size['R'], people = self->size['Q'];
     const float *interest = c->interest_after + i * d, *levels = c->levels_after + i * 5, *shown = s->seen;
 #define LACK(f) (interest[f] - 0.5f * shown[f])
+#define EXCESS(f) (shown[f] > 0.0f ? shown[f] - interest[f] : -1e6f)
     Py_ssize_t wish = 0, surfeit = 0, era = genres, old = genres, famous = 0, said = 0;
     for (Py_ssize_t f = 1; f < genres; f++) {
         if (LACK(f) > LACK(wish)) wish = f;
-        if (shown[f] - interest[f] > shown[surfeit] - interest[surfeit]) surfeit = f;
+        if (EXCESS(f) > EXCESS(surfeit)) surfeit = f;
     }
     for (Py_ssize_t f = genres + 1; f < d; f++) {
         if (LACK(f) > LACK(era)) era = f;
@@ -171,6 +172,7 @@ static void reflect(const Kernel *self, const Call *c, Py_ssize_t i, const Scrat
         !happy, c->intent[i] < 0, people ? person < 0 : 1.0f, timeless ? 1.0f : LACK(era), timeless ? 1.0f : shown[old], timeless
     };
 #undef LACK
+#undef EXCESS
     for (Py_ssize_t form = 0; form < forms; form++) s->urgency[form] = 0.0f;
     for (int signal = 0; signal < SIGNAL_COUNT; signal++)
         for (Py_ssize_t form = 0; form < forms; form++) s->urgency[form] += signals[signal] * self->weights[signal * forms + form];

@@ -87,6 +87,8 @@ class BehavioralMindset(Mindset):
 class BehavioralSimulator:
     """Simulated people of one data set. See the module's docstring for the equations."""
 
+    name = "behavioral"
+
     def __init__(self, catalog: Catalog, taste: Taste, config: BehavioralConfig, *, seed: int = 0, native: bool | None = None) -> None:
         """native: whether `respond` runs in the compiled kernel (`recoworld.simulators.native`): None for where there is one, False for
         NumPy, True to raise ConfigError where there is none. A subclass, which may have equations of its own, must ask for it.
@@ -116,6 +118,11 @@ class BehavioralSimulator:
         self._leave_base = _constant(config.leave_base - 0.5 * (weights[S] + weights[P] + weights[T]))
         self._native = native
         self._kernel = kernel_of(self, native, derived=type(self) is not BehavioralSimulator)
+
+    @property
+    def native(self) -> bool:
+        """Whether the compiled kernel answers."""
+        return self._kernel is not None
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_kernel": None}  # it holds addresses

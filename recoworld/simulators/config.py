@@ -11,6 +11,7 @@ from recoworld.errors import ConfigError, UnknownName
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, le=1e6)]
 Weight = Annotated[float, Field(ge=0, le=1e6)]
+Spread = Annotated[float, Field(ge=0, le=5)]
 LogOdds = Annotated[float, Field(ge=-1e3, le=1e3)]
 
 
@@ -50,13 +51,13 @@ class BehavioralConfig(BaseModel):
     click_repeat: Weight = 1.5
     """Log-odds lost for each time that the item was met before (three at most)."""
     click_fatigue: Weight = 0.8
-    click_spread: Weight = 0.4
+    click_spread: Spread = 0.4
     """Standard deviation between users of the click's log-odds."""
 
     # examination
     effort: Positive = 0.07
     """Rate of giving up per slot: the slot j (from 0) is examined with probability exp(-effort * j) by a fresh, patient user."""
-    effort_spread: Weight = 0.4
+    effort_spread: Spread = 0.4
     """Standard deviation between users of the log effort."""
     effort_fatigue: Weight = 1.0
     effort_boredom: Weight = 1.0

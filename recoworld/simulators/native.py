@@ -22,7 +22,7 @@ from recoworld.types import Bools, Floats, History, Instruction, Slates
 if TYPE_CHECKING:
     from recoworld.simulators.behavioral import BehavioralMindset, BehavioralSimulator
 
-_EQUATIONS = 2  # as in _native.c; raise both with every change there, so that a stale build is not used
+_EQUATIONS = 3  # as in _native.c; raise both with every change there, so that a stale build is not used
 _BOOL, _FLOAT, _INT = np.dtype(np.bool_), np.dtype(np.float32), np.dtype(np.int32)  # np.empty looks a type up, a dtype it takes
 # of what the kernel reads, in its order
 _TYPES = (np.int64, np.int64, *[np.float32] * 7, np.int16, np.uint8, np.int8, np.int8, np.int32, np.int64)
@@ -76,7 +76,6 @@ class Kernel:
                 kind=kind.astype(np.int8), aspect=aspect.astype(np.int8), value=value.copy(), phrasing=phrasing.astype(np.uint32)
             )
         return Response(acts, watch, followed, left, levels, interest, satiation, instruction, response)
-
 
     def _shared(self, n: int, *arguments: Any) -> int:
         """The first half of the users here, the second in a thread of its own: the kernel lets go of the interpreter."""

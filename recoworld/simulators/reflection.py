@@ -14,7 +14,10 @@ from recoworld.luck import gumbel
 from recoworld.types import Aspect, Bools, Floats, Instruction, Kind, Mindset, Slates
 
 _NEVER = -1e6
-_SIGNALS = ("one", "bored", "glad", "want", "surfeit", "dislike", "famous", "joy", "clickless", "aimless", "nameless", "era_want", "era_surfeit", "timeless")
+_SIGNALS = (
+    *("one", "bored", "glad", "want", "surfeit", "dislike", "famous", "joy", "clickless", "aimless", "nameless"),
+    *("era_want", "era_surfeit", "timeless"),
+)
 """1; boredom; satisfaction; how much the most wanted genre is wanted beyond what was shown; how much there was of the most overdone
 genre, and how little that one interests; share of well-known items; stars above 3.5 of the best click; 1 if nothing was clicked, if no
 genre was in mind, if the best click has no people; wanted and overdone eras; 1 if the catalogue has no years."""
@@ -70,7 +73,8 @@ def reflect(catalog: Catalog, mindset: Mindset, slates: Slates, examined: Bools,
     row = np.arange(m)
     looks = examined.astype(np.float32)
     shown = np.matmul(looks[:, None, :], catalog.features.take(slates, axis=0))[:, 0] / np.add.reduce(looks, axis=1)[:, None]
-    lack, excess = mindset.interest - _HALF * shown, shown - mindset.interest
+    lack = mindset.interest - _HALF * shown
+    excess = np.where(shown > 0, shown - mindset.interest, _LOW)  # only what was there can have been too much
     best = np.where(clicked, felt, _LOW).argmax(axis=1)
     happy = clicked[row, best]
     values, signals = np.zeros((m, len(_VALUES)), np.int64), np.ones((m, len(_SIGNALS)), np.float32)
@@ -78,7 +82,8 @@ def reflect(catalog: Catalog, mindset: Mindset, slates: Slates, examined: Bools,
     values[:, 2], values[:, 3], values[:, 6] = mindset.intent, slates[row, best], 1
     signals[:, 1], signals[:, 2] = mindset.levels[:, 1], mindset.levels[:, 0]
     signals[:, 3], signals[:, 4], signals[:, 5] = lack[row, wish], shown[row, surfeit], -mindset.interest[row, surfeit]
-    signals[:, 6] = np.add.reduce(catalog.popularity_rank.take(slates) >= WELL_KNOWN, axis=1, dtype=np.float32) / np.float32(slates.shape[1])
+    known = catalog.popularity_rank.take(slates) >= WELL_KNOWN
+    signals[:, 6] = np.add.reduce(known, axis=1, dtype=np.float32) / np.float32(slates.shape[1])
     signals[:, 7], signals[:, 8], signals[:, 9] = felt[row, best] * happy, ~happy, values[:, 2] < 0
     if catalog.people.shape[1]:
         values[:, 4] = catalog.people[values[:, 3], 0]

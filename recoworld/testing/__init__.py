@@ -1,5 +1,8 @@
 """Conformance suites to subclass in your own tests: what RecoWorld's own components are held to."""
 
 from recoworld.testing.datasets import DatasetTests
+from recoworld.testing.envs import EnvTests
+from recoworld.testing.recommenders import RecommenderTests
+from recoworld.testing.simulators import SimulatorTests
 
-__all__ = ["DatasetTests"]
+__all__ = ["DatasetTests", "EnvTests", "RecommenderTests", "SimulatorTests"]
