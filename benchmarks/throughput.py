@@ -4,8 +4,8 @@
 
 A response is one slot of one slate answered by one user; users who are being reset do not count. Slates are random, which is the hardest
 case: sessions are short, and a quarter of the turns end in an instruction. Every figure is the best of several windows, for other
-programs can only slow one down; the median stands beside it. Memory, import and make are measured in processes of their own, with the
-caches warm (the first make of a data set fits the simulator; its time is `cold_make_s` where this run was the first).
+programs can only slow one down; the median stands beside it. Memory, import (of `recoworld.world`, NumPy
+included) and make are measured in processes of their own, with the caches warm (the first make of a data set fits the simulator; its time is `cold_make_s` where this run was the first).
 """
 
 from __future__ import annotations
@@ -144,14 +144,16 @@ def _timed(function: Callable[[], Any]) -> float:
 
 def process_figures(env_id: str) -> dict[str, float]:
     """Import and make times and peak memory, each in a fresh process; the best of three for the times."""
-    imports = "import time; t = time.perf_counter(); import recoworld; print(time.perf_counter() - t)"
+    # without site, for recoworld.pth there would have imported it before the clock starts
+    paths = [str(Path(module.__file__ or "").resolve().parent.parent) for module in (recoworld, np)]
+    imports = f"import sys, time; sys.path[:0] = {paths!r}; t = time.perf_counter(); import recoworld.world; print(time.perf_counter() - t)"
     makes = f"import time, gymnasium; t = time.perf_counter(); gymnasium.make({env_id!r}); print(time.perf_counter() - t)"
     runs = (
         f"import gymnasium; e = gymnasium.make_vec({env_id!r}, num_envs=4096); e.reset(seed=0)\n"
         "for _ in range(20): e.step(e.action_space.sample())\n" + _PEAK
     )
     return {
-        "import_s": min(_python(imports) for _ in range(3)),
+        "import_s": min(_python(imports, "-S") for _ in range(3)),
         "warm_make_s": min(_python(makes) for _ in range(3)),
         "peak_rss_mb": _python(runs),
     }
@@ -167,10 +169,12 @@ else:
 """
 
 
-def _python(code: str) -> float:
+def _python(code: str, *flags: str) -> float:
     root = Path(recoworld.__file__).resolve().parent.parent
     code = f"import sys; sys.path.insert(0, {str(root)!r}); import gymnasium, recoworld\n{code}" if "gymnasium" in code else code
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=root, capture_output=True, text=True, timeout=600, check=True)
+    done = subprocess.run(
+        [sys.executable, *flags, "-W", "ignore", "-c", code], cwd=root, capture_output=True, text=True, timeout=600, check=True
+    )
     return float(done.stdout.split()[-1])
 
 

@@ -97,9 +97,13 @@ class Luck:
         after._keys, after._turn, after._drawn = self._keys, self._turn + 1, self._drawn
         return after
 
+    def stream(self, number: int) -> Keys:
+        """The keys of one stream, uint64 ``[n]``, for who draws by itself."""
+        return self.keys ^ _stream(number)
+
     def bits(self, width: int, stream: int = 0) -> Keys:
         """uint64 ``[n, width]``."""
-        return _mixed((self.keys ^ _stream(stream))[:, None] + _steps(width))
+        return _mixed(self.stream(stream)[:, None] + _steps(width))
 
     def uniform(self, width: int, stream: int = 0) -> Floats:
         """float32 ``[n, width]`` in (0, 1), never 0 nor 1; 24 random bits each."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -16,7 +17,10 @@ DEFAULT_WEIGHTS = {"engagement": 1.0, "watch": 0.1, "retention": 1.0, "instructi
 A part is computed where it has a weight; give ``"diversity": 0.0`` to see it without rewarding it."""
 
 
-_WORTH = np.array([1, 1, 2, 3, 0, 0], np.float32)  # whole numbers: their sums are exact in any order
+@lru_cache(maxsize=16)
+def _worth(k: int) -> Floats:
+    """What each entry of a response ``[k * 6]`` is worth: whole numbers, so that their sums are exact in any order."""
+    return np.tile(np.array([1, 1, 2, 3, 0, 0], np.float32), k)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,8 +36,8 @@ class Outcome:
 
 def engagement(outcome: Outcome) -> Floats:
     """Per slot: 1 a click, 1 more for a like, 2 for a comment, 3 for a share; in [0, 7]."""
-    worth = np.matmul(outcome.response, _WORTH)
-    return np.add.reduce(worth, axis=1) / np.float32(worth.shape[1])
+    n, k = outcome.slates.shape
+    return np.matmul(outcome.response.reshape(n, -1), _worth(k)) / np.float32(k)
 
 
 def watch(outcome: Outcome) -> Floats:

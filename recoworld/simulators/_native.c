@@ -9,7 +9,7 @@
 #include <math.h>
 #include <stdint.h>
 
-#define EQUATIONS 3 /* raise it here and in native.py with every change, so that a stale build is not used */
+#define EQUATIONS 4 /* raise it here and in native.py with every change, so that a stale build is not used */
 #define RELEASE_FROM 64 /* users from which the interpreter lock is let go */
 #define LANES 8         /* partial sums of a dot product: what lets the compiler use vector instructions without reordering anything */
 
@@ -38,10 +38,10 @@ enum { SIGNAL_COUNT = 14, VALUE_COUNT = 9, MET = 256 };                         
     _(at_none, float, "f", "7") _(per_share, float, "f", "7") \
     _(weights, float, "f", "sR") _(source, int64_t, "lq", "R") _(kinds, int8_t, "b", "R") _(aspects, int8_t, "b", "R")
 
-/* The same for the arguments of respond, and what may be odd about them. n users, k slots, w uniform numbers a user. */
+/* The same for the arguments of respond, and what may be odd about them. n users, k slots. */
 enum { PLAIN, STRIDED = 1, OPTIONAL = 2, OUT = 4 };
 #define ARGUMENTS(_) \
-    _(slates, int64_t, "lq", "nk", STRIDED) _(users, int64_t, "lq", "n", PLAIN) _(u, float, "f", "nw", STRIDED) \
+    _(slates, int64_t, "lq", "nk", STRIDED) _(users, int64_t, "lq", "n", PLAIN) _(keys, uint64_t, "LQ", "n", PLAIN) \
     _(levels, float, "f", "n5", PLAIN) _(interest, float, "f", "nD", PLAIN) _(satiation, float, "f", "nD", PLAIN) \
     _(bias, float, "f", "n", PLAIN) _(effort, float, "f", "n", PLAIN) _(talkative, float, "f", "n", PLAIN) \
     _(intent, int16_t, "h", "n", PLAIN) _(exposures, uint8_t, "B", "nN", PLAIN) \
@@ -71,7 +71,7 @@ typedef struct {
 } Kernel;
 
 typedef struct {
-    Py_ssize_t n, k, w, slate_strides[2], u_strides[2];
+    Py_ssize_t n, k, slate_strides[2];
     ARGUMENTS(POINTER)
 } Call;
 
@@ -117,11 +117,16 @@ static float dot(const float *a, const float *b, Py_ssize_t d)
 static inline float logistic(float u) { return logf(u / (1.0f - u)); }
 static inline float clip(float x, float low, float high) { return x < low ? low : x > high ? high : x; }
 
+/* The number that luck.uniform would draw in this column, bit for bit: half an output of splitmix64. */
 static inline float uniform(const Call *c, Py_ssize_t i, Py_ssize_t column)
 {
-    float u; /* the array may be a view of a wider one, hence by bytes */
-    memcpy(&u, (const char *)c->u + i * c->u_strides[0] + column * c->u_strides[1], sizeof u);
-    return u;
+    uint64_t z = c->keys[i] + ((uint64_t)column / 2 + 1) * UINT64_C(0x9E3779B97F4A7C15);
+    z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
+    z ^= z >> 31;
+    const uint32_t half = (uint32_t)(column % 2 ? z >> 32 : z);
+    const float u = (float)(half >> 8) * 0x1p-24f + 0x1p-25f;
+    return u < 1.0f - 0x1p-24f ? u : 1.0f - 0x1p-24f;
 }
 
 /* instructions.matches: does an item have what the instruction is about? */
@@ -310,12 +315,11 @@ static PyObject *respond(Kernel *self, PyObject *const *args, Py_ssize_t count)
         if (!((ARGUMENT[a].odd & OPTIONAL) && args[a] == Py_None) && grasp(&view[a], args[a], &ARGUMENT[a], size) < 0) goto done;
 #define TAKE(name, type, ...) call.name = (type *)view[id_##name].buf;
     ARGUMENTS(TAKE)
-    call.n = size['n'], call.k = size['k'], call.w = size['w'];
+    call.n = size['n'], call.k = size['k'];
     memcpy(call.slate_strides, view[id_slates].strides, sizeof call.slate_strides);
-    memcpy(call.u_strides, view[id_u].strides, sizeof call.u_strides);
     const Py_ssize_t d = self->size['D'], forms = self->size['R'];
-    if (!call.k || call.k > call.w || call.w < 5 * call.k + d + 3 + forms || (call.kind && !(call.aspect && call.value))) {
-        PyErr_SetString(PyExc_ValueError, "respond: too few slots or uniform numbers, or half an instruction");
+    if (!call.k || (call.kind && !(call.aspect && call.value))) {
+        PyErr_SetString(PyExc_ValueError, "respond: no slots, or half an instruction");
         goto done;
     }
     room = PyMem_Malloc(call.k * sizeof(int64_t) + (2 * d + forms) * sizeof(float));

@@ -157,10 +157,9 @@ class BehavioralSimulator:
         """One slate ``[n, k]`` to each user."""
         if not isinstance(mindset, BehavioralMindset):
             raise TypeError(f"got a {type(mindset).__name__}; expected the BehavioralMindset that begin() returned")
-        u = luck.uniform(5 * slates.shape[1] + self._x.shape[1] + 3 + len(FORMS), _RESPOND)
         if self._kernel is None:
-            return self._respond(mindset, history, slates, u)
-        response = self._kernel(mindset, history, slates, u)
+            return self._respond(mindset, history, slates, luck.uniform(5 * slates.shape[1] + self._x.shape[1] + 3 + len(FORMS), _RESPOND))
+        response = self._kernel(mindset, history, slates, luck.stream(_RESPOND))
         examined, clicked, liked, commented, shared = response.acts
         return Feedback(
             examined=examined,

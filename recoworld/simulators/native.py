@@ -16,16 +16,17 @@ from numpy.typing import NDArray
 
 from recoworld import instructions
 from recoworld.errors import ConfigError
+from recoworld.luck import Keys
 from recoworld.simulators import reflection
 from recoworld.types import Bools, Floats, History, Instruction, Slates
 
 if TYPE_CHECKING:
     from recoworld.simulators.behavioral import BehavioralMindset, BehavioralSimulator
 
-_EQUATIONS = 3  # as in _native.c; raise both with every change there, so that a stale build is not used
+_EQUATIONS = 4  # as in _native.c; raise both with every change there, so that a stale build is not used
 _BOOL, _FLOAT, _INT = np.dtype(np.bool_), np.dtype(np.float32), np.dtype(np.int32)  # np.empty looks a type up, a dtype it takes
 # of what the kernel reads, in its order
-_TYPES = (np.int64, np.int64, *[np.float32] * 7, np.int16, np.uint8, np.int8, np.int8, np.int32, np.int64)
+_TYPES = (np.int64, np.int64, np.uint64, *[np.float32] * 6, np.int16, np.uint8, np.int8, np.int8, np.int32, np.int64)
 _SILENT = (None, None, None)
 _SHARED_FROM = 1024  # users from which on a second thread pays
 
@@ -52,14 +53,14 @@ class Kernel:
         tables = {name: np.ascontiguousarray(table) for name, table in _tables(simulator).items()}
         self._respond = module.Kernel(_coefficients(simulator), tables).respond
 
-    def __call__(self, mindset: BehavioralMindset, history: History, slates: Slates, u: Floats) -> Response:
-        """The replies to slates ``[n, k]``; u: the uniform numbers of this turn. Raises ValueError for indices out of range."""
+    def __call__(self, mindset: BehavioralMindset, history: History, slates: Slates, keys: Keys) -> Response:
+        """The replies to slates ``[n, k]``; keys: of this turn's stream (`Luck.stream`). Raises ValueError for indices out of range."""
         n, k = slates.shape
         standing, silence = history.standing, Instruction.none(n)
         person = (mindset.bias, mindset.effort, mindset.talkative, mindset.intent)
         told = _SILENT if standing is silence else (standing.kind, standing.aspect, standing.value)
         state = (mindset.levels, mindset.interest, mindset.satiation)
-        inputs = (slates, history.users, u, *state, *person, history.exposures, *told, history.age)
+        inputs = (slates, history.users, keys, *state, *person, history.exposures, *told, history.age)
         acts, watch, said = np.empty((5, n, k), _BOOL), np.empty((n, k), _FLOAT), np.empty((4, n), _INT)
         followed, left, levels = np.empty(n, _FLOAT), np.empty(n, _BOOL), np.empty((n, 5), _FLOAT)
         interest, satiation = np.empty(mindset.interest.shape, _FLOAT), np.empty(mindset.interest.shape, _FLOAT)
