@@ -4,8 +4,9 @@
 
 A response is one slot of one slate answered by one user; users who are being reset do not count. Slates are random, which is the hardest
 case: sessions are short, and a quarter of the turns end in an instruction. Every figure is the best of several windows, for other
-programs can only slow one down; the median stands beside it. Memory, import (of `recoworld.world`, NumPy
-included) and make are measured in processes of their own, with the caches warm (the first make of a data set fits the simulator; its time is `cold_make_s` where this run was the first).
+programs can only slow one down; the median stands beside it. Memory, import (of `recoworld.world`, NumPy included) and make are measured
+in processes of their own, with the caches warm. The first make of a data set fits the simulator; `cold_make_s` is that time where this
+run was the first.
 """
 
 from __future__ import annotations
