@@ -38,7 +38,7 @@ def make_world(config: WorldConfig | None = None, **settings: Any) -> World:
     )
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=2)
 def _people(dataset: str, data_dir: str | None, seed: int, simulator: str, settings: str) -> tuple[Dataset, Split, UserSimulator]:
     data = load_dataset(dataset, data_dir=data_dir)
     split = data.split(seed=seed)

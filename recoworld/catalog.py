@@ -32,7 +32,8 @@ class Catalog:
     years: NDArray[np.int16]
     """Year of release ``[n_items]``, 0 where unknown."""
     popularity: NDArray[np.float32]
-    """Number of logged interactions of all users ``[n_items]``: a public fact about the item, as a chart is."""
+    """Number of logged interactions of all users ``[n_items]``: a public fact about the item, as a chart is. It counts what
+    is held out, too: policies fit on `Split` instead."""
     texts: NDArray[np.str_]
     """A line of description ``[n_items]``, "" where there is none."""
     people: NDArray[np.int32]

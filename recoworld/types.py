@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -79,7 +79,7 @@ class Instruction(Batch):
         return _silence(n)
 
 
-@lru_cache(maxsize=32)
+@cache  # evicting one would make silence look like speech
 def _silence(n: int) -> Instruction:
     fields = (np.zeros(n, np.int8), np.zeros(n, np.int8), np.zeros(n, np.int32), np.zeros(n, np.uint32))
     for field in fields:

@@ -110,7 +110,7 @@ class World:
         for name, array in large.items():
             array[rows] = getattr(fresh.history, name)
         merged = _small(state).put(rows, _small(fresh))
-        self._at(replace(merged, history=replace(merged.history, **large)))
+        self._at(_hushed(replace(merged, history=replace(merged.history, **large))))
 
     def step(self, slates: Slates) -> Turn:
         """Show each user its slate, item indices ``[n, k]``. Raises InvalidSlate; then nothing has happened."""
@@ -126,7 +126,10 @@ class World:
 
     @property
     def state(self) -> State:
-        """The sessions as they stand. Raises ConfigError before the first reset."""
+        """The sessions as they stand; `snapshot` is what to keep, for the world goes on writing into the history's large arrays.
+
+        Raises ConfigError before the first reset.
+        """
         if self._state is None:
             raise ConfigError("the world has no sessions yet; call reset(users, seeds) first")
         return self._state
@@ -152,11 +155,11 @@ class World:
 
     def restore(self, state: State) -> None:
         """Go back to a snapshot, or on to any batch of sessions made of some (`State.take`)."""
-        self._at(state.copy())
+        self._at(_hushed(state.copy()))
 
     def keep(self, rows: NDArray[Any]) -> None:
         """Drop all sessions but these (indices or mask)."""
-        self._at(self.state.take(rows))
+        self._at(_hushed(self.state.take(rows)))
 
     # rules
 
@@ -240,9 +243,9 @@ class World:
         standing, age = before.standing, before.age
         said, silence = feedback.instruction, Instruction.none(n)
         if n == 1:  # the lines below in Python's own numbers
-            if said is not silence:
+            if said.kind[0]:
                 standing, age = _worded(said) if standing.texts is not None else said, _FRESH
-            elif standing is not silence:
+            elif standing.kind[0]:
                 age = age + _ONE
                 if age[0] >= self.instruction_turns:
                     standing, age = silence, _FRESH
@@ -329,6 +332,14 @@ def _replaced(standing: Instruction, rows: Ints, said: Instruction) -> Instructi
         standing, said = _worded(standing), _worded(said)
     after = said if rows.size == n else standing.put(rows, said.take(rows))
     return after if after.kind.any() else Instruction.none(n)
+
+
+def _hushed(state: State) -> State:
+    """The state with the shared `Instruction.none` where no instruction is in force: copies of it would only be equal."""
+    standing = state.history.standing
+    if standing.kind.any():
+        return state
+    return replace(state, history=replace(state.history, standing=Instruction.none(len(standing.kind))))
 
 
 _LARGE = ("items", "acts", "exposures")

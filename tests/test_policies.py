@@ -183,7 +183,7 @@ def test_popularity_counts_training_users_likes() -> None:
 
 def test_genre_match_is_the_cosine_with_what_was_liked() -> None:
     genres = [("A",), ("A", "B"), ("B",), ("C",), ("A",)]
-    dataset, split = logged([[0]], genres=genres, years=[1990, 1990, 2000, 2000, 2000], popularity=np.array([4, 0, 0, 2, 0]))
+    dataset, split = logged([[0, 3], [0]], genres=genres, years=[1990, 1990, 2000, 2000, 2000])  # liked twice, once, never
     policy = GenreMatch(prior=0.5)
     policy.fit(dataset, split)
     # vectors: sqrt(3)/2 for the genres, split evenly, and 1/2 for the decade; profile: item 0 + item 4 = (sqrt(3), 0, 0; 1/2, 1/2)

@@ -376,3 +376,17 @@ def test_any_integers_are_slates(world: World, dtype: Any) -> None:
     turn = world.step(slates)
     world.reset(np.arange(2), np.arange(2))
     check_same(world.step(slates.astype(dtype)), turn)
+
+
+def test_silence_survives_a_restore_and_a_shrinking_batch(world: World) -> None:
+    """An instruction that was never given shows in no observation, whichever copy of nothing stands in the state."""
+    world.reset(np.array([1, 2]), np.array([3, 4]))
+    before = observe(world)
+    world.restore(world.snapshot())
+    for key, value in observe(world).items():
+        np.testing.assert_array_equal(value, before[key], err_msg=key)
+    world.keep(np.array([1]))
+    for key, value in observe(world).items():
+        np.testing.assert_array_equal(value[0], before[key][1], err_msg=key)
+    world.step(np.arange(10)[None])
+    assert not observe(world)["instruction_code"].any() or world.state.history.standing.kind[0]

@@ -107,3 +107,30 @@ def test_wrong_wrappings_say_what_was_expected() -> None:
         TopK(gym.make(ENV), np.ones((3, 4)))
     with pytest.raises(ConfigError, match="candidates"):
         Candidates(gym.make(ENV), make_policy("random"), m=3)
+
+
+@pytest.mark.parametrize("kind", ["top-k", "candidates"])
+@pytest.mark.parametrize("action", [None, "x", [[1, 2], [3]], np.ones(3), np.full(28, np.nan), [], np.ones((2, 28))])
+def test_broken_actions_are_refused_in_our_own_words(kind: str, action: object) -> None:
+    env = wrapped(kind, gym.make(ENV))
+    env.reset(seed=0)
+    with pytest.raises(InvalidSlate):
+        env.step(action)
+
+
+def test_one_users_bad_position_is_its_own_affair() -> None:
+    env = wrapped("candidates", gym.make_vec(ENV, num_envs=3, on_invalid="penalise"))
+    env.reset(seed=0)
+    actions = np.stack([np.arange(10)] * 3)
+    actions[1, 4] = 99
+    other = wrapped("candidates", gym.make_vec(ENV, num_envs=3, on_invalid="penalise"))
+    other.reset(seed=0)
+    _, fine, *_ = other.step(np.stack([np.arange(10)] * 3))
+    _, rewards, *_ = env.step(actions)
+    assert rewards[[0, 2]].tolist() == fine[[0, 2]].tolist()
+    assert rewards[1] < fine[1]
+
+
+def test_what_is_seen_of_ended_sessions_is_not_wrapped_wrongly() -> None:
+    with pytest.raises(ConfigError, match="NextStep"):
+        Words(gym.make_vec(ENV, num_envs=2, autoreset_mode="SameStep"))

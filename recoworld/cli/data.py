@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -51,9 +53,9 @@ def check(name: Name, data_dir: DataDir = None) -> None:
 @told_plainly()
 def import_(
     log: Annotated[str, typer.Argument(help="CSV or Parquet file.", show_default=False)],
-    name: Annotated[str, typer.Option(help="Name to keep it under.")],
     user: Annotated[str, typer.Option(help="Column of user ids.")],
     item: Annotated[str, typer.Option(help="Column of item ids.")],
+    name: Annotated[str | None, typer.Option(help="Name to keep it under; else the file's.", show_default=False)] = None,
     rating: Annotated[str | None, typer.Option(help="Column of ratings.")] = None,
     time: Annotated[str | None, typer.Option(help="Column of times: epoch or ISO 8601.")] = None,
     title: Annotated[str | None, typer.Option(help="Column of titles.")] = None,
@@ -67,7 +69,7 @@ def import_(
     """Import a log of your own; open it by its name from then on."""
     dataset = import_log(
         log,
-        name=name,
+        name=name or re.sub(r"[^a-z0-9._-]+", "-", Path(log).stem.lower()).strip("-._"),
         user=user,
         item=item,
         rating=rating,

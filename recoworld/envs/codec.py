@@ -54,7 +54,9 @@ def observation_space(world: World) -> spaces.Dict:
 
 
 def observe(world: World) -> Observations:
-    """What policies may see now, arrays with ``[n, ...]`` as in `observation_space`. They are never written to again."""
+    """What policies may see now, arrays with ``[n, ...]`` as in `observation_space`: the world's own, to be read and not written to, and
+    good until its next `reopen`; a step leaves them as they are.
+    """
     history = world.state.history
     n = len(history.users)
     code = np.zeros((n, 4), np.int32)
@@ -62,7 +64,7 @@ def observe(world: World) -> Observations:
     standing = history.standing
     if standing is not Instruction.none(n):
         code[:, 0], code[:, 1], code[:, 2], code[:, 3] = standing.kind, standing.aspect, standing.value, history.age
-        if n == 1:
+        if n == 1 and standing.kind[0]:
             _tell_one(told[0], code[0].tolist(), world.catalog)
         else:
             rows = standing.kind.nonzero()[0]

@@ -57,7 +57,7 @@ def fresh_seed(generator: np.random.Generator) -> int:
     return int(generator.integers(_ENTROPY_SPAN))
 
 
-def mended(rules: Rules, slates: Any, n: int) -> tuple[Slates, NDArray[np.float32] | None]:
+def mended(rules: Rules, slates: Any, n: int) -> tuple[Slates, NDArray[np.float64] | None]:
     """Slates ``[n, k]`` that can be shown, and what the mending costs each user ``[n]`` (None for nothing).
 
     With ``on_invalid="raise"`` the slates are passed on as they are, and the world raises. With "penalise" slots out of range or with
@@ -86,4 +86,4 @@ def mended(rules: Rules, slates: Any, n: int) -> tuple[Slates, NDArray[np.float3
         good = dict.fromkeys(out[row][~wrong[row]].tolist())
         spare = [item for item in dict.fromkeys([*draws.tolist(), *range(min(n_items, 2 * k))]) if item not in good]
         out[row, wrong[row]] = spare[: int(wrong[row].sum())]
-    return out, (bad * rules.invalid_penalty).astype(np.float32)
+    return out, bad.astype(np.float64) * rules.invalid_penalty

@@ -115,7 +115,7 @@ class SlateEnv(gym.Env[dict[str, NDArray[Any]], NDArray[np.int64]]):
         }
         if self.render_mode == "human":
             self.render()
-        return self._observation(), float(turn.reward[0] if cost is None else turn.reward[0] - cost[0]), terminated, truncated, info
+        return self._observation(), float(turn.reward[0]) - (0.0 if cost is None else float(cost[0])), terminated, truncated, info
 
     def render(self) -> str | None:  # type: ignore[override]  # Gymnasium's return type is a type variable
         """The last turn as a person would read it: a string for "ansi", printed for "human"."""

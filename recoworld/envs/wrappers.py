@@ -14,15 +14,15 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
-from gymnasium.vector import VectorEnv, VectorWrapper
+from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from recoworld.errors import ConfigError
+from recoworld.errors import ConfigError, InvalidSlate
 from recoworld.instructions import sentence
 from recoworld.luck import Luck, combine
 from recoworld.types import Floats, Recommender, Slates
-from recoworld.world import World
+from recoworld.world import World, as_array
 
 Embedder = Callable[[list[str]], Floats]
 AnyEnv = gym.Env[Any, Any] | VectorEnv[Any, Any, Any]
@@ -39,7 +39,10 @@ class TopK:
             raise ConfigError(f"vectors: got shape {table.shape}; expected finite numbers ({len(world.catalog)}, d), one row an item")
 
         def act(proto: Any) -> Slates:
-            scores = np.atleast_2d(np.asarray(proto, np.float32)) @ table.T
+            array = np.atleast_2d(as_array(proto, "a proto-action"))
+            if array.dtype.kind not in "iuf" or array.shape != (_users(world), table.shape[1]) or not np.isfinite(array).all():
+                raise InvalidSlate(f"a proto-action is {array.dtype} {array.shape}; expected {table.shape[1]} finite numbers for each user")
+            scores = array.astype(np.float32) @ table.T
             k = world.slate_size
             top = np.argpartition(-scores, k - 1, axis=1)[:, :k]
             return np.take_along_axis(top, np.argsort(-np.take_along_axis(scores, top, axis=1), axis=1, kind="stable"), axis=1)
@@ -66,10 +69,12 @@ class Candidates:
             return {**observation, "candidates": (proposed + 1).astype(np.int32)}
 
         def act(positions: Any) -> Slates:
-            chosen = np.atleast_2d(np.asarray(positions))
-            if chosen.dtype.kind not in "iu" or (chosen < 0).any() or (chosen >= m).any():
-                return np.full((len(chosen), chosen.shape[-1]), -1, np.int64)  # the environment judges it
-            return np.take_along_axis(proposed, chosen.astype(np.int64), axis=1)
+            chosen = np.atleast_2d(as_array(positions, "positions"))
+            if chosen.dtype.kind not in "iu" or chosen.ndim != 2 or len(chosen) != len(proposed):
+                raise InvalidSlate(f"positions are {chosen.dtype} {chosen.shape}; expected integers 0 to {m - 1}, a row for each user")
+            outside = (chosen < 0) | (chosen >= m)
+            taken = np.take_along_axis(proposed, np.where(outside, 0, chosen).astype(np.int64), axis=1)
+            return np.where(outside, -1, taken)  # the environment judges those
 
         action = spaces.MultiDiscrete(np.full(world.slate_size, m))
         box = spaces.Box(0, len(world.catalog), (m,), np.int32)
@@ -116,10 +121,16 @@ def _world(env: AnyEnv) -> World:
     return world
 
 
+def _users(world: World) -> int:
+    return len(world.state.history.users)
+
+
 def _wrapped(
     env: AnyEnv, *, action_space: Any = None, act: Act | None = None, see: See | None = None, seen: dict[str, Any] | None = None
 ) -> Any:
     """`env` with other actions and a larger observation; `act` and `see` work on batches ``[n, ...]``."""
+    if see is not None and isinstance(env, VectorEnv) and env.metadata.get("autoreset_mode") == AutoresetMode.SAME_STEP:
+        raise ConfigError("autoreset_mode SameStep replaces the sessions whose last observation would be wrapped; expected NextStep")
     wrapper = _Vector(env, act, see) if isinstance(env, VectorEnv) else _Single(env, act, see)
     single = env.single_observation_space if isinstance(env, VectorEnv) else env.observation_space
     observation = spaces.Dict({**single.spaces, **(seen or {})})  # type: ignore[attr-defined]  # ours is a Dict

@@ -65,6 +65,7 @@ def plan(config: WorldConfig, world: World, *, users: int | None, seeds: int, se
         "group": group,
         "version": __version__,
         "config": config.model_dump(mode="json", exclude={"data_dir", "users"}) | {"reward": world.reward.weights},
+        "native": getattr(world.simulator, "native", None),  # the compiled users agree with NumPy's but for knife-edges
         "simulator": coefficients.model_dump(mode="json") if isinstance(coefficients, BaseModel) else None,
         "size": [len(data.users), len(data.catalog), len(data.interactions)],
     }

@@ -23,3 +23,8 @@ def record(path: Path, world: World, policy: Recommender, users: Ints, seeds: ND
         log.add(rows, turn)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_jsonl(path, log)
+
+
+def stored(path: Path) -> int:
+    """How many sessions a file of them holds, 0 where there is none."""
+    return sum(1 for line in path.open("rb") if line.strip()) if path.exists() else 0

@@ -57,7 +57,6 @@ def rollout_chunks(
         raise ConfigError(
             f"rollout: got users {users.shape}, seeds {seeds.shape}, chunk {chunk}; expected one of each a session, at least 1"
         )
-    attach(policy, world)
     bits = self_information(world.catalog.popularity)
     for start in range(0, len(users), chunk):
         part = slice(start, start + chunk)
@@ -78,6 +77,7 @@ def play(
     Yields after each turn which sessions took part (places in `users` ``[n]``), what happened, and who had an instruction in force
     when the slate was made ``[n]``.
     """
+    attach(policy, world)
     rows = np.arange(len(users))
     while rows.size:
         history = world.state.history

@@ -10,12 +10,12 @@ from typing import Literal
 
 from recoworld.assembly import make_world
 from recoworld.configs import WorldConfig
-from recoworld.errors import ConfigError, RecoWorldError
+from recoworld.errors import ConfigError, MissingExtra
 from recoworld.evaluation.leaderboard import Leaderboard, measured, ranked
 from recoworld.evaluation.plan import Plan, plan
 from recoworld.evaluation.ranking import opening_world, rank
-from recoworld.evaluation.record import record
-from recoworld.evaluation.rollout import attach, rollout
+from recoworld.evaluation.record import record, stored
+from recoworld.evaluation.rollout import rollout
 from recoworld.evaluation.store import Folder, Result
 from recoworld.policies import make_policy
 from recoworld.registry import POLICIES
@@ -85,13 +85,13 @@ def evaluate(
     try:
         for name in list(waiting):
             policy, log = waiting[name], folder.log(name) if folder is not None and save_sessions else None
-            if name in finished and (log is None or log.exists()):
+            if name in finished and (log is None or stored(log) >= min(save_sessions, total)):
                 tell(name, "kept")
                 del waiting[name]
                 continue
             try:
                 result = _served(name, policy, world, opening, todo, partial(tell, name))
-            except RecoWorldError as error:
+            except (MissingExtra, ConfigError) as error:  # anything else is a bug of the policy
                 if "all" not in policies:
                     raise
                 notes.append(f"{name} is left out: {error}")
@@ -124,7 +124,6 @@ def _served(name: str, policy: Recommender, world: World, opening: World, todo: 
     tell("fit")
     start = time.perf_counter()
     policy.fit(world.dataset, world.split)
-    attach(policy, world)
     fitted = time.perf_counter()
     tell("run")
     table = rollout(world, policy, *todo.sessions, policy_seed=todo.seed, progress=lambda ended: tell("run", ended))

@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from recoworld.policies.diversity import diverse_top
+from recoworld.policies.logs import counts
 from recoworld.policies.params import real
 from recoworld.policies.scoring import Scorer, fixed_point, history_weights, top, unit_rows
 from recoworld.types import Floats, Observations, Slates
@@ -19,7 +20,7 @@ class GenreMatch(Scorer):
     score = cos(sum of features of the liked, features of i) + prior * popularity_i / max popularity
 
     The profile is Rocchio's centroid (Pazzani & Billsus 2007, "Content-based recommendation systems"). A user without history gets
-    the popular items. Reads `Catalog.features` and `Catalog.popularity` alone, so it can show items that nobody has taken yet.
+    the popular items (those that training users liked). It can show items that nobody has taken yet.
     """
 
     name = "genre"
@@ -32,11 +33,12 @@ class GenreMatch(Scorer):
         self.diversity: Final = real("diversity", diversity, 0.0, 0.99)
 
     def fit(self, dataset: Dataset, split: Split) -> None:
-        """Keep the catalogue's vectors."""
+        """Keep the catalogue's vectors; count the training users' likes."""
         catalog = dataset.catalog
         self._learned(catalog)
         self._features = fixed_point(catalog.features, 12)
-        self._popular = np.float32(self.prior) * catalog.popularity / max(catalog.popularity.max(), np.float32(1))
+        popular = counts(dataset, split)
+        self._popular = np.float32(self.prior) * popular / max(popular.max(), np.float32(1))
 
     def best(self, scores: Floats, k: int) -> Slates:
         """Good items that are unlike each other ``[n, k]``."""

@@ -13,7 +13,7 @@ from recoworld.luck import Luck
 from recoworld.policies.diversity import diverse_top
 from recoworld.policies.ease import EASE
 from recoworld.policies.params import real
-from recoworld.policies.scoring import MET, Scorer, chunks, demote_met, empty_slates, top
+from recoworld.policies.scoring import MET, Scorer, chunks, demote_met, empty_slates
 from recoworld.types import Bools, Floats, Instruction, Kind, Observations, Slates
 from recoworld.users import Dataset, Split
 
@@ -35,7 +35,7 @@ class InstructionFollowing:
 
     def __init__(self, base: Scorer, *, diversity: float = 0.0) -> None:
         """diversity: weight in [0, 1) of variety against score (`recoworld.policies.diversity`), so that no genre fills the slate;
-        0 is off. Raises ConfigError for a base that does not score items.
+        0 leaves it to the base. Raises ConfigError for a base that does not score items.
         """
         given: object = base
         if not isinstance(given, Scorer):
@@ -81,7 +81,7 @@ class InstructionFollowing:
         return np.take_along_axis(np.concatenate([fitting, other], axis=1), order, axis=1)
 
     def _best(self, scores: Floats, k: int) -> Slates:
-        return diverse_top(scores, self.base.catalog.features, k, self.diversity) if self.diversity else top(scores, k)
+        return diverse_top(scores, self.base.catalog.features, k, self.diversity) if self.diversity else self.base.best(scores, k)
 
 
 def instructed_ease() -> InstructionFollowing:

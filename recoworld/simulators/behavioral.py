@@ -93,7 +93,7 @@ class BehavioralSimulator:
         """native: whether `respond` runs in the compiled kernel (`recoworld.simulators.native`): None for where there is one, False for
         NumPy, True to raise ConfigError where there is none. A subclass, which may have equations of its own, must ask for it.
         """
-        self.catalog, self.taste, self.config = catalog, taste, config
+        self.catalog, self.taste, self.config, self.seed = catalog, taste, config, seed
         self._x = catalog.features
         self._centre = catalog.features.mean(axis=0)
         self._c = {name: _constant(value) for name, value in config.model_dump().items()}

@@ -254,7 +254,8 @@ def _leaving(simulator: BehavioralSimulator, log: Impressions, seed: int) -> flo
 
 def _mute(simulator: BehavioralSimulator, config: BehavioralConfig) -> BehavioralSimulator:
     """The same people with other coefficients, who never speak up."""
-    return BehavioralSimulator(simulator.catalog, simulator.taste, config.model_copy(update={"talkative": 0.0}))
+    mute = config.model_copy(update={"talkative": 0.0})
+    return BehavioralSimulator(simulator.catalog, simulator.taste, mute, seed=simulator.seed, native=simulator.native)
 
 
 def _solved(function: Callable[[float], float], wanted: float, low: float, high: float) -> float:
