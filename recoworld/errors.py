@@ -57,7 +57,10 @@ class MissingExtra(RecoWorldError, ImportError):
     """An optional dependency is missing."""
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
-        super().__init__(f"{purpose} needs {package}, which is not installed: pip install 'recoworld[{extra}]'")
+        super().__init__(
+            f"{purpose} needs {package}, which is not installed: pip install 'recoworld[{extra}]' "
+            f"(in a checkout: pip install -c constraints.txt '.[{extra}]')"
+        )
 
 
 class DatasetError(RecoWorldError):

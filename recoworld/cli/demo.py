@@ -27,7 +27,7 @@ NEXT = """\
 Next:
   recoworld play       be the recommender, or the user
   recoworld list       environments, data sets, policies, presets
-  recoworld evaluate --policies ease,als+instruct --out results
+  recoworld evaluate --policies ease,ease+instruct --out results
                        your own choice of policies, kept in a folder
   recoworld evaluate --env RecoWorld-ML1M-v0 --users 500
                        on MovieLens-1M (6 MB, downloaded on first use)"""

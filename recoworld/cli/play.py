@@ -12,7 +12,7 @@ from rich.text import Text
 
 from recoworld.cli.errors import told_plainly
 from recoworld.cli.seats import Quit, RecommenderSeat, Terminal, UserSeat
-from recoworld.envs.register import IDS
+from recoworld.cli.settings import environment
 from recoworld.envs.render import LEGEND, course_view, profile_view, turn_view
 from recoworld.envs.sessions import PENALTY, make_rules, next_sessions
 from recoworld.errors import CacheUnwritable, ConfigError, UnknownName
@@ -29,7 +29,7 @@ SEATS = ("recommender", "user")
 
 @told_plainly()
 def play(
-    env: Annotated[str, typer.Argument(help="An environment's id.")] = "RecoWorld-Mini-v0",
+    env: Annotated[str, typer.Argument(help="An environment's id, or a data set's name.")] = "RecoWorld-Mini-v0",
     as_: Annotated[str, typer.Option("--as", help="Your seat: recommender or user.")] = "recommender",
     policy: Annotated[str, typer.Option(help="Who recommends to you, or helps you to recommend.")] = "popularity",
     seed: Annotated[int, typer.Option(help="Chooses the user and its luck.")] = 0,
@@ -60,9 +60,7 @@ def played(
     terminal = terminal or Terminal()
     if as_ not in SEATS:
         raise UnknownName("seat", as_, SEATS)
-    settings = IDS.get(env) or IDS.get(f"{env}-v0")
-    if settings is None:
-        raise UnknownName("environment", env, IDS)
+    _, settings = environment(env, data_dir)
     if not 0 <= seed < 2**63:
         raise ConfigError(f"seed: got {seed}; expected an integer from 0 to 2**63 - 1")
     earlier = _earlier(Path(out)) if out else []

@@ -13,7 +13,7 @@ def world_settings(env: str, pairs: list[str], preset: str | None = None, data_d
     `pairs` are "key=value", with values as in YAML; "simulator_config.KEY=" and "reward.PART=" change one entry and leave the others.
     Raises UnknownName, ConfigError.
     """
-    name, settings = _environment(env, data_dir)
+    name, settings = environment(env, data_dir)
     if data_dir is not None and "data_dir" not in settings:
         settings["data_dir"] = data_dir
     for pair in pairs:
@@ -32,7 +32,8 @@ def world_settings(env: str, pairs: list[str], preset: str | None = None, data_d
     return name, settings
 
 
-def _environment(env: str, data_dir: str | None) -> tuple[str, dict[str, Any]]:
+def environment(env: str, data_dir: str | None) -> tuple[str, dict[str, Any]]:
+    """The name and the world's settings of an environment's id, or of a data set by name. Raises UnknownName, ConfigError."""
     from recoworld.datasets import list_imported
     from recoworld.envs.register import IDS
     from recoworld.registry import DATASETS

@@ -112,14 +112,14 @@ def slate_view(
     """A numbered list of items ``[k]``, with what became of each where `turn` is the reply to them."""
     table = Table(box=None, padding=(0, 1, 0, 0), show_header=False, title=Text(heading, style="bold") if heading else None)
     table.title_justify = "left"
-    table.add_column(justify="right", style="dim", width=3)
+    table.add_column(justify="right", style="dim", width=3, min_width=3)
     table.add_column(no_wrap=True, overflow="ellipsis", width=54 if catalog is None else 30 if turn is not None else 40)
     if catalog is not None:
         table.add_column(width=4)
         table.add_column(no_wrap=True, overflow="ellipsis", style="dim", width=20 if turn is not None else 29)
     if turn is not None:
-        table.add_column(width=4, style="bold")
-        table.add_column(no_wrap=True, width=13)
+        table.add_column(width=4, min_width=4, style="bold")
+        table.add_column(no_wrap=True, width=13, min_width=13)
     for slot, item in enumerate(items):
         row = [Text(str(slot + 1)), Text(plain(titles[slot], 70))]
         if catalog is not None:

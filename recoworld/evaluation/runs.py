@@ -62,14 +62,22 @@ def evaluate(
     """
     if save_sessions and out is None:
         raise ConfigError(f"save_sessions: got {save_sessions} without out; say in which folder to save them")
-    waiting = {name: make_policy(name) for name in _names(policies)}
+    waiting: dict[str, Recommender] = {}
+    missing = []
+    for name in _names(policies):
+        try:
+            waiting[name] = make_policy(name)
+        except MissingExtra as error:
+            if "all" not in policies:
+                raise
+            missing.append(f"{name} is left out: {error}")
     world = make_world(config)
     todo = plan(config, world, users=users, seeds=seeds, seed=seed, group=group)
     opening = opening_world(world, todo.unseen)
     folder = None if out is None else Folder(Path(out).expanduser(), todo.settings, fresh=fresh)
     measure = partial(measured, parts=world.reward.names, max_turns=world.max_turns, seed=seed)
     finished = {name: measure(result) for name, result in folder.results().items()} if folder is not None else {}
-    notes = list(todo.notes)
+    notes = [*todo.notes, *missing]
     total = len(todo.users) * seeds
 
     def tell(name: str, stage: Stage, ended: int = 0) -> None:

@@ -26,7 +26,7 @@ _MORE = (
     ("diversity", "diver-\nsity", "{:.2f}", 1),
     ("coverage", "cover-\nage %", "{:.0f}", 100),
 )
-_WIDE = 110
+_WIDE, _NARROW = 110, 78  # terminal columns from which on more metrics fit, and below which only returns do
 LEGEND = """\
 return: rewards of a session, with the 95 % interval of its mean (bootstrap over users). lead: over the policy below, on the same users and
 luck; ● its interval excludes 0. turns: slates before the user leaves. click: of the items shown. obey: how well slates follow the
@@ -36,7 +36,7 @@ LEGEND_MORE = " again: items that the user had met already. coverage: of the cat
 
 def leaderboard_table(board: Leaderboard, width: int = 80) -> Table:
     """One row a policy, the highest return first; every other figure is in the JSON and the CSV."""
-    metrics, legend = (_COLUMNS + _MORE, LEGEND + LEGEND_MORE) if width >= _WIDE else (_COLUMNS, LEGEND)
+    metrics, legend = (_COLUMNS + _MORE, LEGEND + LEGEND_MORE) if width >= _WIDE else (_COLUMNS if width >= _NARROW else (), LEGEND)
     if any(row["privileged"] for row in board.rows):
         legend = f"* reads the hidden mindset: a bound, not a competitor. {legend}"
     about = board.settings

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -52,6 +53,12 @@ class Folder:
                 f"{path} holds results of another evaluation ({'; '.join(other) or 'of another version'}); "
                 "choose another folder, or replace them: --fresh"
             )
+        try:  # before anything is computed
+            path.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=path):
+                pass
+        except OSError as error:
+            raise ConfigError(f"cannot write to {path} ({error.strerror}); choose another folder, or free the disk") from None
 
     def results(self) -> dict[str, Result]:
         """What is finished, by policy; damaged files are passed over."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Final
 
 import numpy as np
@@ -30,8 +31,10 @@ class ALS(Scorer):
 
         NDCG@10 of validation users' hidden likes, MovieLens-1M (split 0, all visible likes known) and `mini` (the last 100):
         0.137 and 0.192 at reg = 10, 0.146 and 0.125 at 20, 0.130 and - at 50: raise reg with the number of users.
-        Raises ConfigError.
+        Raises ConfigError, and MissingExtra where `implicit` is not installed.
         """
+        if find_spec("implicit") is None:
+            raise MissingExtra("implicit", "classic", "policy 'als'")
         self.factors: Final = whole("factors", factors, 1, 4096)
         self.reg: Final = real("reg", reg, 1e-6)
         self.alpha: Final = real("alpha", alpha, 1.0)
