@@ -71,7 +71,8 @@ class World:
             ("instruction_turns", instruction_turns, 1, 100_000),
         ):
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or not low <= value <= high:
-                raise ConfigError(f"{name}: got {value!r}; expected an integer from {low} to {high}")
+                limit = f" (the items of {dataset.name!r})" if name == "slate_size" else ""
+                raise ConfigError(f"{name}: got {value!r}; expected an integer from {low} to {high}{limit}")
         if max_turns * slate_size > 100_000:
             raise ConfigError(f"max_turns * slate_size: got {max_turns} * {slate_size}; expected at most 100,000 slots in a session")
         self.dataset, self.split, self.simulator = dataset, split, simulator

@@ -93,7 +93,8 @@ def fit_taste(
         rows = log.rows(starts[users], ends[users])
         low, high = dataset.rating_scale if dataset.explicit else (0.0, 1.0)
         indptr = np.concatenate([[0], np.cumsum((ends - starts)[users])]).astype(np.int64)
-        return indptr, log.items[rows], (1 + 4 * (log.ratings[rows] - low) / (high - low)).astype(np.float32)
+        stars = 1 + 4 * (log.ratings[rows] - low) / (high - low) if high > low else np.full(len(rows), 3.0)
+        return indptr, log.items[rows], stars.astype(np.float32)
 
     def build() -> dict[str, NDArray[Any]]:
         n_items, everyone = len(dataset.catalog), part(np.arange(len(dataset.users)))
