@@ -201,3 +201,15 @@ def test_demo(tmp_path: Path) -> None:
     for words in ("oracle *", "turn by turn", "Turn 1", "The user says", "recoworld play"):
         assert words in done.output
     assert json.loads((tmp_path / "leaderboard.json").read_text())["users"] == 100
+
+
+def test_the_readmes_import_command_names_the_log_after_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECOWORLD_HOME", str(tmp_path / "home"))
+    log = tmp_path / "My Log.csv"
+    log.write_text("user_id,item_id,rating,timestamp\n" + "".join(f"u{i % 5},i{i},{i % 5 + 1},{i}\n" for i in range(60)), encoding="utf-8")
+    columns = ["--user", "user_id", "--item", "item_id", "--rating", "rating", "--time", "timestamp"]
+    done = CliRunner().invoke(app, ["data", "import", str(log), *columns])
+    assert done.exit_code == 0, done.output
+    assert "my-log" in done.output
+    done = CliRunner().invoke(app, ["evaluate", "--env", "my-log", "--policies", "random", "--users", "2", "--group", "all"])
+    assert done.exit_code == 0, done.output

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from dataclasses import fields
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -335,3 +336,21 @@ def test_sessions_are_saved_as_they_were_played(tmp_path: Path) -> None:
     assert [session.policy for session in saved] == ["ease+instruct"] * 8
     assert np.mean([session.return_ for session in saved]) == pytest.approx(row["return"]["mean"])
     assert np.mean([session.n_turns for session in saved]) == pytest.approx(row["turns"]["mean"])
+
+
+def test_the_leaderboard_of_movielens_orders_sensibly(ml1m_dir: Path) -> None:
+    """random < popularity < EASE < EASE that follows instructions < oracle, with intervals that do not meet."""
+    config = WorldConfig.of(dataset="ml-1m", data_dir=str(ml1m_dir))
+    names = ["random", "popularity", "ease", "ease+instruct", "oracle"]
+    board = evaluate(config, names, users=600, seed=0)
+    rows = {row["policy"]: row["return"] for row in board.rows}
+    for worse, better in pairwise(names):
+        assert rows[worse]["high"] < rows[better]["low"], (worse, rows[worse], better, rows[better])
+
+
+def test_the_oracles_sessions_can_be_saved(tmp_path: Path) -> None:
+    """It reads the world that it plays in, not the one in which it was ranked before."""
+    board = evaluate(WorldConfig.of(dataset="mini"), ["oracle"], users=20, seed=0, out=tmp_path, save_sessions=3)
+    saved = read_jsonl(tmp_path / "sessions" / "oracle.jsonl")
+    assert len(saved) == 3
+    assert board.rows[0]["return"]["mean"] > 0
