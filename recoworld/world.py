@@ -15,6 +15,7 @@ from recoworld.catalog import Catalog
 from recoworld.errors import ConfigError, InvalidSlate
 from recoworld.luck import Keys, Luck, combine
 from recoworld.rewards import Outcome, Reward
+from recoworld.slates import as_array, repeated, row_starts
 from recoworld.types import Act, Bools, Feedback, Floats, History, Instruction, Ints, Mindset, Slates, Turn, UserSimulator
 from recoworld.users import Dataset, Split
 
@@ -268,16 +269,6 @@ class World:
         )
 
 
-def as_array(value: Any, what: str) -> NDArray[Any]:
-    """The value as an array. Raises InvalidSlate where rows differ in length or numbers are too large for NumPy."""
-    if isinstance(value, np.ndarray):
-        return value
-    try:
-        return np.asarray(value)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise InvalidSlate(f"{what}: got {str(value)[:80]}, which is no array of integers ({error})") from None
-
-
 def response_of(slates: Slates, feedback: Feedback, catalog: Catalog) -> Floats:
     """The feedback as one array ``[n, k, 6]``, see `History.response`."""
     if feedback.response is not None:
@@ -287,26 +278,6 @@ def response_of(slates: Slates, feedback: Feedback, catalog: Catalog) -> Floats:
     np.divide(feedback.watch, catalog.durations.take(slates), out=out[..., 4])
     out[..., 5] = feedback.skipped
     return out
-
-
-def repeated(slates: NDArray[Any]) -> Bools:
-    """Slots that hold an item which an earlier slot of the same slate holds already ``[n, k]``."""
-    n, k = slates.shape
-    if n == 1 and len(set(slates[0].tolist())) == k:  # a set is three times as fast as a sort for one user
-        return np.zeros((1, k), np.bool_)
-    order = np.sort(slates, axis=1)
-    out = np.zeros((n, k), np.bool_)
-    for row in np.flatnonzero((order[:, 1:] == order[:, :-1]).any(axis=1)):
-        _, first = np.unique(slates[row], return_index=True)
-        out[row] = True
-        out[row, first] = False
-    return out
-
-
-@lru_cache(maxsize=16)
-def row_starts(n: int, width: int) -> Ints:
-    """Where the rows of a C-ordered ``[n, width]`` array begin, ``[n, 1]``."""
-    return (np.arange(n, dtype=np.int64) * width)[:, None]
 
 
 _FRESH = np.zeros(1, np.int64)

@@ -13,9 +13,10 @@ from hypothesis.extra import numpy as hnp
 from recoworld.assembly import make_world
 from recoworld.envs.codec import observe
 from recoworld.errors import ConfigError, InvalidSlate
+from recoworld.slates import repeated
 from recoworld.testing.simulators import check_same, random_slates, sessions
 from recoworld.types import Act, Feedback, History, Instruction, Mindset, Slates
-from recoworld.world import World, repeated
+from recoworld.world import World
 
 K = 10
 

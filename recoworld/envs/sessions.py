@@ -12,8 +12,9 @@ from recoworld.assembly import make_world
 from recoworld.configs import WorldConfig
 from recoworld.errors import ConfigError, InvalidSlate
 from recoworld.luck import Luck, combine
+from recoworld.slates import as_array, repeated
 from recoworld.types import Ints, Slates
-from recoworld.world import World, as_array, repeated
+from recoworld.world import World
 
 PENALTY = 1.0
 """What a slot that cannot be shown costs with ``on_invalid="penalise"``, unless `invalid_penalty` says otherwise."""

@@ -13,8 +13,9 @@ from recoworld.envs.sessions import PENALTY, fresh_seed, make_rules, mended, nex
 from recoworld.envs.spaces import SlateSpace
 from recoworld.errors import ConfigError, InvalidSlate, SessionOver
 from recoworld.instructions import sentence
+from recoworld.slates import as_array
 from recoworld.types import Turn
-from recoworld.world import World, as_array
+from recoworld.world import World
 
 
 class SlateEnv(gym.Env[dict[str, NDArray[Any]], NDArray[np.int64]]):

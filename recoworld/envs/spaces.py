@@ -9,7 +9,7 @@ from gymnasium import spaces
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from recoworld.world import repeated
+from recoworld.slates import repeated
 
 
 class SlateSpace(spaces.MultiDiscrete):

@@ -14,8 +14,8 @@ from recoworld.envs.sessions import PENALTY, fresh_seed, make_rules, mended, nex
 from recoworld.envs.spaces import SlateSpace
 from recoworld.errors import ConfigError, SessionOver
 from recoworld.instructions import sentences
+from recoworld.slates import as_array
 from recoworld.types import Observations
-from recoworld.world import as_array
 
 
 class SlateVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]):

@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from recoworld.errors import ConfigError, InvalidSlate
 from recoworld.instructions import sentence
 from recoworld.luck import Luck, combine
+from recoworld.slates import as_array
 from recoworld.types import Floats, Recommender, Slates
-from recoworld.world import World, as_array
+from recoworld.world import World
 
 Embedder = Callable[[list[str]], Floats]
 AnyEnv = gym.Env[Any, Any] | VectorEnv[Any, Any, Any]

@@ -49,9 +49,9 @@ from recoworld.simulators.config import BehavioralConfig
 from recoworld.simulators.native import kernel_of
 from recoworld.simulators.reflection import reflect
 from recoworld.simulators.taste import ArrayCache, Evidence, Taste, fit_taste, traits
+from recoworld.slates import row_starts
 from recoworld.types import LEVELS, Bools, Feedback, Floats, History, Instruction, Ints, Mindset, Slates
 from recoworld.users import Dataset, Split
-from recoworld.world import row_starts
 
 _BEGIN, _RESPOND = 1, 2  # streams of luck
 S, B, F, P, T = range(5)  # columns of Mindset.levels
