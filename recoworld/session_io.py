@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
@@ -31,6 +30,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from recoworld.errors import CacheUnwritable, ConfigError, DataCorrupt, DataMissing, MissingExtra
+from recoworld.files import replacing
 from recoworld.session import SLOTS, Mind, Said, Session, SessionTurn
 from recoworld.text import plain
 from recoworld.types import LEVELS
@@ -234,15 +234,9 @@ def _reading(path: Path) -> Iterator[BinaryIO]:
 @contextmanager
 def _replacing(path: Path) -> Iterator[BinaryIO]:
     """Yields a file to write to, which becomes `path` at the end, or vanishes on an error."""
-    part = path.with_name(f".{path.name[:40]}.{secrets.token_hex(6)}.part")
     try:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with open(part, "xb") as file:
-                yield file
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
+        with replacing(path) as part, open(part, "wb") as file:
+            yield file
     except OSError as error:
         raise CacheUnwritable(f"cannot write {path}: {error.strerror or error}; expected a folder with free space, open to you") from None
 

@@ -12,8 +12,9 @@ import pytest
 from recoworld.catalog import build_catalog
 from recoworld.datasets import cached_arrays, load_dataset
 from recoworld.datasets.arrays import by_user, commonest, pack, seconds, split_names, unknown_users, unpack
-from recoworld.datasets.cache import fingerprint, read_arrays, replacing, write_arrays
+from recoworld.datasets.cache import fingerprint, read_arrays, write_arrays
 from recoworld.errors import ConfigError, DataMissing, UnknownName
+from recoworld.files import replacing
 from recoworld.registry import DATASETS
 from recoworld.testing.datasets import DatasetTests
 from recoworld.users import Dataset

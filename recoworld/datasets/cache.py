@@ -6,11 +6,9 @@ import hashlib
 import io
 import os
 import re
-import tempfile
 import warnings
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from platformdirs import user_cache_dir
 
 from recoworld.datasets.files import reading
 from recoworld.errors import ConfigError
+from recoworld.files import replacing
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -102,19 +101,3 @@ def read_arrays(path: Path, key: str) -> Arrays | None:
         return arrays if str(arrays.pop(_MARK)) == _mark(key, arrays) else None
     except Exception:  # whatever a damaged archive does to its readers, the answer is to build anew
         return None
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yields a temporary path to write to, which becomes `path` at the end, or vanishes on an error. Makes the folders above.
-
-    Raises OSError.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.", suffix=".part")
-    os.close(handle)
-    try:
-        yield Path(name)
-        os.replace(name, path)
-    finally:
-        Path(name).unlink(missing_ok=True)

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from recoworld.datasets.cache import replacing
 from recoworld.datasets.files import unwritable
 from recoworld.errors import DownloadFailed
+from recoworld.files import replacing
 
 TIMEOUT = (10.0, 60.0)
 """Seconds to connect, and between two packets."""

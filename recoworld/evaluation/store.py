@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from recoworld.datasets.cache import read_arrays, replacing, write_arrays
+from recoworld.datasets.cache import read_arrays, write_arrays
 from recoworld.errors import ConfigError
 from recoworld.evaluation.ranking import Ranking
 from recoworld.evaluation.table import SessionTable
+from recoworld.files import replacing
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
