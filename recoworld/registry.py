@@ -49,9 +49,29 @@ DATASETS = Registry(
         "ml-1m": "recoworld.datasets.movielens:load_1m",
         "ml-100k": "recoworld.datasets.movielens:load_100k",
         "recbole": "recoworld.datasets.recbole:load",
+        "kuairec": "recoworld.datasets.kuairec:load",
+        "kuairand": "recoworld.datasets.kuairand:load",
+        "open-bandit": "recoworld.datasets.open_bandit:load",
+        "coat": "recoworld.datasets.coat:load",
+        "yahoo-r3": "recoworld.datasets.yahoo_r3:load",
     },
 )
 """Functions ``load(*, data_dir: str | None = None) -> Dataset``; a user's own imported logs are found beside them."""
+
+CORPORA = Registry(
+    "corpus of dialogues",
+    {
+        "inspired": "recoworld.datasets.inspired:load",
+        "redial": "recoworld.datasets.redial:load",
+        "uss": "recoworld.datasets.uss:load",
+        "uss-ccpe": "recoworld.datasets.uss:load_ccpe",
+        "uss-jddc": "recoworld.datasets.uss:load_jddc",
+        "uss-mwoz": "recoworld.datasets.uss:load_mwoz",
+        "uss-redial": "recoworld.datasets.uss:load_redial",
+        "uss-sgd": "recoworld.datasets.uss:load_sgd",
+    },
+)
+"""Functions ``load(*, data_dir: str | None = None) -> Corpus``."""
 
 SIMULATORS = Registry("simulator", {"behavioral": "recoworld.simulators.behavioral:build"})
 """Functions ``build(dataset, split, config: dict) -> UserSimulator``."""

@@ -214,6 +214,24 @@ class UserSimulator(Protocol):
 
 
 @runtime_checkable
+class Chooser(Protocol):
+    """A simulator that knows how likely its users are to take an item, where others only show whether they do."""
+
+    def chances(self, mindset: Mindset, history: History, slates: Slates, luck: Luck) -> Floats:
+        """Probability of a click on each item of the slates if it is looked at, in (0, 1) ``[n, k]``."""
+        ...
+
+
+@runtime_checkable
+class Rater(Protocol):
+    """A simulator whose users say how they would rate."""
+
+    def stars(self, mindset: Mindset, history: History, slates: Slates, luck: Luck) -> Floats:
+        """Probability of each rating of each item, 1 to 5 stars, summing to 1 ``[n, k, 5]``; the data set's scale is brought to 1..5."""
+        ...
+
+
+@runtime_checkable
 class Recommender(Protocol):
     """A policy: a function from observations to slates."""
 

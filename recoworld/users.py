@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recoworld.catalog import Catalog
 from recoworld.errors import ConfigError, UnknownName
+
+if TYPE_CHECKING:
+    from recoworld.impressions import Impressions
 
 IntArray = NDArray[np.int64]
 
@@ -116,6 +120,10 @@ class Dataset:
     """Ratings from here on count as liked; without ratings every interaction does."""
     source: str = ""
     """Where the data is from, its licence and what to cite."""
+    impressions: Impressions | None = None
+    """What the users were shown, and what became of it, where that was logged."""
+    random_ratings: Interactions | None = None
+    """Ratings of items that were drawn for the users, not chosen by them, where such were asked for."""
 
     def __post_init__(self) -> None:
         log = self.interactions
@@ -158,3 +166,19 @@ class Dataset:
             validation=np.sort(order[n_test : n_test + n_validation]),
             train=np.sort(order[n_test + n_validation :]),
         )
+
+    def known(self, split: Split) -> tuple[Dataset, Split]:
+        """The data set without what came after the visible part of each user, and the same groups of users in it.
+
+        Nothing that is left out is anywhere in it, whatever reads it: popularity is counted anew, and impressions and
+        `random_ratings` are not there.
+        """
+        log = self.interactions
+        starts, ends = log.indptr[:-1], split.visible_end
+        rows = log.rows(starts, ends)
+        indptr = np.concatenate([[0], np.cumsum(ends - starts)]).astype(np.int64)
+        seen = Interactions(indptr=indptr, items=log.items[rows], ratings=log.ratings[rows], times=log.times[rows])
+        popularity = np.bincount(seen.items, minlength=len(self.catalog)).astype(np.float32)
+        catalog = replace(self.catalog, popularity=popularity)
+        rest = replace(self, catalog=catalog, interactions=seen, impressions=None, random_ratings=None)
+        return rest, replace(split, visible_end=indptr[1:])

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from itertools import pairwise
-from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -13,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from recoworld.cli import columns
 from recoworld.cli.errors import told_plainly
 from recoworld.datasets import import_log, list_imported, load_dataset
 from recoworld.registry import DATASETS
@@ -52,24 +51,24 @@ def check(name: Name, data_dir: DataDir = None) -> None:
 @app.command("import")
 @told_plainly()
 def import_(
-    log: Annotated[str, typer.Argument(help="CSV or Parquet file.", show_default=False)],
-    user: Annotated[str, typer.Option(help="Column of user ids.")],
-    item: Annotated[str, typer.Option(help="Column of item ids.")],
-    name: Annotated[str | None, typer.Option(help="Name to keep it under; else the file's.", show_default=False)] = None,
-    rating: Annotated[str | None, typer.Option(help="Column of ratings.")] = None,
-    time: Annotated[str | None, typer.Option(help="Column of times: epoch or ISO 8601.")] = None,
-    title: Annotated[str | None, typer.Option(help="Column of titles.")] = None,
-    genres: Annotated[str | None, typer.Option(help="Column of genres, separated by ; | or ,")] = None,
-    year: Annotated[str | None, typer.Option(help="Column of years.")] = None,
-    items: Annotated[str | None, typer.Option(help="Table with one row an item, which then has titles, genres, years.")] = None,
-    like_threshold: Annotated[float | None, typer.Option(help="Ratings from here on count as liked.")] = None,
-    encoding: Annotated[str, typer.Option(help="Of a CSV file.")] = "utf-8",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier import of this name.")] = False,
+    log: columns.Log,
+    user: Annotated[str, columns.USER],
+    item: Annotated[str, columns.ITEM],
+    name: columns.Name = None,
+    rating: columns.Rating = None,
+    time: columns.Time = None,
+    title: columns.Title = None,
+    genres: columns.Genres = None,
+    year: columns.Year = None,
+    items: columns.Items = None,
+    like_threshold: columns.LikeThreshold = None,
+    encoding: columns.Encoding = "utf-8",
+    overwrite: columns.Overwrite = False,
 ) -> None:
     """Import a log of your own; open it by its name from then on."""
     dataset = import_log(
         log,
-        name=name or re.sub(r"[^a-z0-9._-]+", "-", Path(log).stem.lower()).strip("-._"),
+        name=name or columns.name_of(log),
         user=user,
         item=item,
         rating=rating,
@@ -103,6 +102,7 @@ def describe(name: Name, data_dir: DataDir = None) -> None:
         ("density", f"{len(dataset.interactions) / (max(len(dataset.users), 1) * len(dataset.catalog)):.4%}"),
         ("per user", f"median {np.median(counts):g}, from {counts.min()} to {counts.max()}" if len(counts) else "none"),
         ("ratings", _histogram(dataset)),
+        *_exposure(dataset),
         ("genres", f"{len(dataset.catalog.genre_names)}: {', '.join(top)}{', ...' if len(share) > 5 else ''}"),
         ("years", f"{years.min()} to {years.max()}, {len(dataset.catalog) - len(years):,} items without" if len(years) else "none"),
         (f"split, seed {split.seed}", f"users: train {len(split.train):,}, validation {len(split.validation):,}, test {len(split.test):,}"),
@@ -112,6 +112,21 @@ def describe(name: Name, data_dir: DataDir = None) -> None:
     for label, value in rows:
         table.add_row(label, escape(value))
     Console().print(table)
+
+
+def _exposure(dataset: Dataset) -> list[tuple[str, str]]:
+    """What was shown, and what was drawn at random, where the data set has them."""
+    rows, shown, drawn = [], dataset.impressions, dataset.random_ratings
+    if shown is not None:
+        m, k = shown.slates.shape
+        sessions = "sessions not logged" if shown.sessions is None else f"{len(np.unique(shown.sessions)):,} sessions"
+        clicks = f"{np.count_nonzero(shown.clicked):,} clicks ({shown.clicked.mean():.2%} of items shown)"
+        rows.append(("impressions", f"{m:,} slates of {k}, {clicks}, {sessions}"))
+    if drawn is not None:
+        users = np.count_nonzero(np.diff(drawn.indptr))
+        mean = f"mean {drawn.ratings.mean():.2f}" if len(drawn) else "no mean"
+        rows.append(("random ratings", f"{len(drawn):,} of {users:,} users, {mean}"))
+    return rows
 
 
 def _histogram(dataset: Dataset) -> str:
@@ -132,4 +147,4 @@ def _histogram(dataset: Dataset) -> str:
 def _summary(dataset: Dataset) -> str:
     kind = f"ratings {dataset.rating_scale[0]:g} to {dataset.rating_scale[1]:g}" if dataset.explicit else "no ratings"
     sizes = f"{len(dataset.users):,} users, {len(dataset.catalog):,} items, {len(dataset.interactions):,} interactions"
-    return f"{dataset.name}: {sizes}, {kind}"
+    return "\n".join([f"{dataset.name}: {sizes}, {kind}", *(f"{label}: {value}" for label, value in _exposure(dataset))])

@@ -11,6 +11,9 @@ from typer.core import TyperGroup
 COMMANDS = {
     "play": ("recoworld.cli.play:play", "Take a seat: recommend to a simulated user, or be the user."),
     "replay": ("recoworld.cli.replay:replay", "Show stored sessions, turn by turn."),
+    "transfer": ("recoworld.cli.transfer:transfer", "Tune policies in each simulator, judge them in all: does one game its own?"),
+    "build": ("recoworld.cli.build:build", "A log of your own becomes an environment that gym.make opens by name."),
+    "calibrate": ("recoworld.cli.calibrate:calibrate", "Fit a simulator to training users' choices; before and after on test users."),
     "data": ("recoworld.cli.data:app", "Data sets: download, check, describe, import your own log."),
 }
 """Name -> where it is, and its line in the list of commands."""

@@ -20,7 +20,7 @@ def list_(
 
     from recoworld.configs import presets
     from recoworld.datasets import list_imported
-    from recoworld.envs.register import IDS
+    from recoworld.envs.register import IDS, own_ids
     from recoworld.registry import DATASETS, POLICIES, SIMULATORS
     from recoworld.rewards import DEFAULT_WEIGHTS, PARTS
 
@@ -29,7 +29,8 @@ def list_(
     table.add_column("name", style="cyan", no_wrap=True)
     table.add_column("is", no_wrap=True, overflow="ellipsis", ratio=1)
     sections = {
-        "environment": {name: f"{settings['dataset']}" for name, settings in IDS.items()},
+        "environment": {name: f"{settings['dataset']}" for name, settings in IDS.items()}
+        | {name: f"{settings['dataset']}{', built by you' * ('config' in settings)}" for name, settings in own_ids(data_dir).items()},
         "data set": {name: _first_line(DATASETS[name]) for name in DATASETS}
         | dict.fromkeys(list_imported(home=data_dir), "imported by you"),
         "policy": {name: _first_line(POLICIES[name]) for name in POLICIES}

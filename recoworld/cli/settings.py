@@ -14,6 +14,8 @@ def world_settings(env: str, pairs: list[str], preset: str | None = None, data_d
     Raises UnknownName, ConfigError.
     """
     name, settings = environment(env, data_dir)
+    if preset is not None:  # instead of what `recoworld build` found, as with gym.make(id, config=...)
+        settings = {key: value for key, value in settings.items() if key in ("dataset", "data_dir")}
     if data_dir is not None and "data_dir" not in settings:
         settings["data_dir"] = data_dir
     for pair in pairs:
@@ -34,18 +36,24 @@ def world_settings(env: str, pairs: list[str], preset: str | None = None, data_d
 
 def environment(env: str, data_dir: str | None) -> tuple[str, dict[str, Any]]:
     """The name and the world's settings of an environment's id, or of a data set by name. Raises UnknownName, ConfigError."""
+    from recoworld.configs import WorldConfig
     from recoworld.datasets import list_imported
-    from recoworld.envs.register import IDS
+    from recoworld.envs.register import IDS, own_ids
     from recoworld.registry import DATASETS
 
-    ids = {alias.lower(): name for name in IDS for alias in (name, name.rpartition("-v")[0])}
-    name = ids.get(env.lower())
+    own = own_ids(data_dir)
+    every = {**own, **IDS}
+    aliases = {alias.lower(): name for name in every for alias in (name, name.rpartition("-v")[0])}
+    name = env if env in every else aliases.get(env.lower())
     if name is None:
         imported = list_imported(home=data_dir) if data_dir else list_imported()
         if env in DATASETS or env in imported or env.startswith("recbole:"):
             return env, {"dataset": env}
-        raise UnknownName("environment or data set", env, [*IDS, *DATASETS, *imported])
-    settings: dict[str, Any] = dict(IDS[name])
+        raise UnknownName("environment or data set", env, [*every, *DATASETS, *imported])
+    settings: dict[str, Any] = dict(every[name])
+    built = settings.pop("config", None)
+    if built is not None:
+        settings = WorldConfig.of(built, **settings).model_dump(exclude_unset=True)
     if settings["dataset"] == "recbole":
         if data_dir is None:
             raise ConfigError(f"{name} opens a folder of RecBole's atomic files: say which with --data-dir PATH")

@@ -1,4 +1,4 @@
-"""Data sets: one loader a file, and `load_dataset`, which opens them all by name."""
+"""Data sets: one loader a file, and `load_dataset` and `load_corpus`, which open them all by name."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ import numpy as np
 
 from recoworld.datasets.cache import cached_arrays
 from recoworld.datasets.logs import import_log, list_imported, load_imported, stamp
+from recoworld.dialogues import Corpus
 from recoworld.errors import ConfigError, UnknownName
-from recoworld.registry import DATASETS
+from recoworld.registry import CORPORA, DATASETS
 from recoworld.users import Dataset
 
-__all__ = ["cached_arrays", "import_log", "list_imported", "load_dataset"]
+__all__ = ["cached_arrays", "import_log", "list_imported", "load_corpus", "load_dataset"]
 
 
 def load_dataset(name: str, *, data_dir: str | None = None) -> Dataset:
@@ -32,6 +33,20 @@ def load_dataset(name: str, *, data_dir: str | None = None) -> Dataset:
     settings = tuple(os.environ.get(f"RECOWORLD_{key}") for key in ("DATA", "CACHE", "HOME"))
     loader = DATASETS[name] if name in DATASETS else None  # noqa: SIM401 - a Registry has no get
     return _open(name, data_dir, loader, stamp(name, home=data_dir), settings)
+
+
+def load_corpus(name: str, *, data_dir: str | None = None) -> Corpus:
+    """A corpus of dialogues by name, or ``"module:function"``, from a local copy: none is downloaded.
+
+    `data_dir` is the folder of that copy; without it the environment variable RECOWORLD_DATA holds.
+    Raises UnknownName, DataMissing, DataCorrupt, or ConfigError for a function that returns something else.
+    """
+    loader = CORPORA[name]
+    corpus = loader(data_dir=data_dir) if inspect.isfunction(loader) else loader
+    if not isinstance(corpus, Corpus):
+        got = type(corpus).__name__
+        raise ConfigError(f"corpus {name!r}: got {got}; expected a function load(*, data_dir=None) that returns a Corpus")
+    return corpus
 
 
 @lru_cache(maxsize=4)

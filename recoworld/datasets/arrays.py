@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 
 from recoworld.catalog import Catalog
 from recoworld.datasets.cache import Arrays, cached_arrays
+from recoworld.impressions import Impressions
 from recoworld.users import Dataset, Interactions, Users
 
 _CATALOG = ("ids", "titles", "genres", "years", "popularity", "texts", "people", "durations")
 _NAMES = ("genre_names", "people_names")
 _USERS = ("ids", "features", "descriptions")
 _LOG = ("indptr", "items", "ratings", "times")
+_SHOWN = tuple(field.name for field in fields(Impressions))
 
 
 def pack(dataset: Dataset) -> Arrays:
@@ -28,6 +30,11 @@ def pack(dataset: Dataset) -> Arrays:
     arrays |= {f"catalog.{field}": np.array(getattr(catalog, field), dtype=np.str_) for field in _NAMES}
     arrays |= {f"users.{field}": getattr(dataset.users, field) for field in _USERS}
     arrays |= {f"log.{field}": getattr(dataset.interactions, field) for field in _LOG}
+    if dataset.impressions is not None:
+        shown = {f"impressions.{field}": getattr(dataset.impressions, field) for field in _SHOWN}
+        arrays |= {name: array for name, array in shown.items() if array is not None}
+    if dataset.random_ratings is not None:
+        arrays |= {f"random_ratings.{field}": getattr(dataset.random_ratings, field) for field in _LOG}
     return arrays | {
         "users.feature_names": np.array(dataset.users.feature_names, dtype=np.str_),
         "names": np.array([dataset.name, catalog.name, dataset.source]),
@@ -36,20 +43,24 @@ def pack(dataset: Dataset) -> Arrays:
 
 
 def unpack(arrays: Arrays) -> Dataset:
-    """The data set that was packed. Raises KeyError or ConfigError for other arrays."""
+    """The data set that was packed, also by versions that knew no impressions. Raises KeyError or ConfigError for other arrays."""
     name, catalog_name, source = (str(value) for value in arrays["names"])
     low, high, like_threshold, explicit = (float(value) for value in arrays["scale"])
-    fields: dict[str, Any] = {field: arrays[f"catalog.{field}"] for field in _CATALOG}
-    fields |= {field: tuple(arrays[f"catalog.{field}"].tolist()) for field in _NAMES}
+    columns: dict[str, Any] = {field: arrays[f"catalog.{field}"] for field in _CATALOG}
+    columns |= {field: tuple(arrays[f"catalog.{field}"].tolist()) for field in _NAMES}
+    shown = {field: arrays[f"impressions.{field}"] for field in _SHOWN if f"impressions.{field}" in arrays}
+    drawn = {field: arrays[f"random_ratings.{field}"] for field in _LOG if f"random_ratings.{field}" in arrays}
     return Dataset(
         name=name,
-        catalog=Catalog(name=catalog_name, **fields),
+        catalog=Catalog(name=catalog_name, **columns),
         users=Users(**{field: arrays[f"users.{field}"] for field in _USERS}, feature_names=tuple(arrays["users.feature_names"].tolist())),
         interactions=Interactions(**{field: arrays[f"log.{field}"] for field in _LOG}),
         explicit=bool(explicit),
         rating_scale=(low, high),
         like_threshold=like_threshold,
         source=source,
+        impressions=Impressions(**shown) if shown else None,
+        random_ratings=Interactions(**drawn) if drawn else None,
     )
 
 

@@ -60,7 +60,8 @@ def import_log(
         overwrite: Replace a log imported before under the same name.
         home: Folder of imported logs; default: the environment variable RECOWORLD_HOME, else the user's data folder.
 
-    Rows that repeat user, item and time are dropped, the last one stays, and a warning gives their number.
+    Rows that repeat user, item and time are dropped, the last one stays, and a warning gives their number. What was built from a log
+    that is replaced (`preset_path`) goes with it.
     Raises ConfigError, UnknownName for a column, DataMissing, DataCorrupt with line and value, or CacheUnwritable.
     """
     target = _target(name, home)
@@ -79,6 +80,7 @@ def import_log(
     table = log if items is None else read_table(Path(items).expanduser(), list(dict.fromkeys([item, *described])), encoding=encoding)
     dataset = _build(name, log, table, user, item, rating, time, title, genres, year, like_threshold)
     try:
+        preset_path(name, home=home).unlink(missing_ok=True)
         write_arrays(target, name, pack(dataset))
     except OSError as error:
         raise unwritable(target.parent, error, "RECOWORLD_HOME") from error
@@ -91,6 +93,16 @@ def list_imported(*, home: str | Path | None = None) -> list[str]:
         return sorted(path.stem for path in _folder(home).iterdir() if path.suffix == ".npz" and _NAME.fullmatch(path.stem))
     except OSError:
         return []
+
+
+def home_folder(home: str | Path | None = None) -> Path:
+    """`home`, or the environment variable RECOWORLD_HOME, or the user's data folder. It need not exist yet."""
+    return Path(home or os.environ.get("RECOWORLD_HOME") or user_data_dir("recoworld")).expanduser()
+
+
+def preset_path(name: str, *, home: str | Path | None = None) -> Path:
+    """Where ``recoworld build`` keeps the settings of the world it built from an imported log, a preset. Raises ConfigError for a bad name."""
+    return _target(name, home).with_name(f"{name}.yaml")
 
 
 def stamp(name: str, *, home: str | Path | None = None) -> tuple[int, int] | None:
@@ -115,7 +127,7 @@ def load_imported(name: str, *, home: str | Path | None = None) -> Dataset:
 
 
 def _folder(home: str | Path | None) -> Path:
-    return Path(home or os.environ.get("RECOWORLD_HOME") or user_data_dir("recoworld")).expanduser() / "datasets"
+    return home_folder(home) / "datasets"
 
 
 def _target(name: str, home: str | Path | None) -> Path:

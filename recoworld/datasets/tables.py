@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from importlib import import_module
@@ -116,11 +117,28 @@ def read_table(path: Path, wanted: list[str], *, encoding: str = "utf-8") -> Tab
     return _read_csv(path, wanted, encoding)
 
 
-def _read_csv(path: Path, wanted: list[str], encoding: str) -> Table:
-    text = decode(read_bytes(path), path, encoding, "if the file has another encoding name it, e.g. encoding='latin-1'")
+def read_header(path: Path, *, encoding: str = "utf-8") -> list[str]:
+    """The names of the columns of such a file, as `read_table` knows them. Raises DataMissing, DataCorrupt, MissingExtra."""
+    if path.suffix.lower() in (".parquet", ".pq"):
+        with _arrow(path) as (_, parquet):
+            return list(map(str, parquet.read_schema(path).names))
+    return max(_headers(_decoded(path, encoding)).values(), key=len)
+
+
+def _decoded(path: Path, encoding: str) -> str:
+    return decode(read_bytes(path), path, encoding, "if the file has another encoding name it, e.g. encoding='latin-1'")
+
+
+def _headers(text: str) -> dict[str, list[str]]:
+    """The first line by each delimiter."""
     start = re.split(r"[\r\n]", text.lstrip("\r\n")[:100_000], maxsplit=1)[0]  # csv refuses fields of more than 131,072
-    headers = {d: next(csv.reader([start], delimiter=d), []) for d in ",;\t|"}
-    delimiter = max(headers, key=lambda d: (len(set(wanted) & set(_stripped(headers[d]))), len(headers[d])))
+    return {d: _stripped(next(csv.reader([start], delimiter=d), [])) for d in ",;\t|"}
+
+
+def _read_csv(path: Path, wanted: list[str], encoding: str) -> Table:
+    text = _decoded(path, encoding)
+    headers = _headers(text)
+    delimiter = max(headers, key=lambda d: (len(set(wanted) & set(headers[d])), len(headers[d])))
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     header: list[str] = []
     rows, lines = [], []
@@ -157,27 +175,34 @@ def _places(path: Path, header: list[str], wanted: list[str]) -> list[int]:
     return [header.index(name) for name in wanted]
 
 
-def _read_parquet(path: Path, wanted: list[str]) -> Table:
+@contextmanager
+def _arrow(path: Path) -> Iterator[tuple[Any, Any]]:
+    """Arrow and its Parquet half; what they say of a damaged file becomes a DataCorrupt."""
     try:
         pyarrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
     except ImportError:
         raise MissingExtra("pyarrow", "parquet", f"reading {path.name}") from None
     with reading(path):
         try:
-            _places(path, list(parquet.read_schema(path).names), wanted)
-            table = parquet.read_table(path, columns=wanted, partitioning=None)
-            columns = {}
-            for name in wanted:
-                column = table.column(name)
-                if pyarrow.types.is_timestamp(column.type):  # Python's times have no nanoseconds
-                    column = column.cast(pyarrow.timestamp("us", tz=column.type.tz), safe=False)
-                columns[name] = column.to_pylist()
+            yield pyarrow, parquet
         except (pyarrow.ArrowException, PermissionError) as error:
             if isinstance(error, PermissionError):
                 raise
             raise DataCorrupt(f"{path} is no readable Parquet file: {' '.join(str(error).split())[:200]}; write it again") from None
         except OSError as error:  # how Arrow reports a damaged page
             raise DataCorrupt(f"{path} is no readable Parquet file: {' '.join(str(error).split())[:200]}; write it again") from None
+
+
+def _read_parquet(path: Path, wanted: list[str]) -> Table:
+    with _arrow(path) as (pyarrow, parquet):
+        _places(path, list(parquet.read_schema(path).names), wanted)
+        table = parquet.read_table(path, columns=wanted, partitioning=None)
+        columns = {}
+        for name in wanted:
+            column = table.column(name)
+            if pyarrow.types.is_timestamp(column.type):  # Python's times have no nanoseconds
+                column = column.cast(pyarrow.timestamp("us", tz=column.type.tz), safe=False)
+            columns[name] = column.to_pylist()
     if not len(table):
         raise DataCorrupt(f"{path} has no rows; expected at least one")
     return Table(path=path, columns=columns, lines=range(1, len(table) + 1))

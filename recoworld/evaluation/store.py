@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -38,11 +38,14 @@ class Result:
 class Folder:
     """The output folder of one evaluation: leaderboard.json, leaderboard.csv, results/POLICY.npz, sessions/POLICY.jsonl."""
 
-    def __init__(self, path: Path, settings: dict[str, Any], *, fresh: bool = False) -> None:
-        """Refuses, with ConfigError, a folder with results of other settings, unless they are to be replaced (`fresh`)."""
+    def __init__(self, path: Path, settings: dict[str, Any], *, fresh: bool = False, report: str = "leaderboard.json") -> None:
+        """Refuses, with ConfigError, a folder with results of other settings, unless they are to be replaced (`fresh`).
+
+        report: the published JSON file that holds the `settings` of what is there.
+        """
         self.path = path
         self._key = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=12).hexdigest()
-        before = _settings_in(path / "leaderboard.json")
+        before = _settings_in(path / report)
         if fresh:
             for old in [*path.glob("results/*.npz"), *path.glob("sessions/*.jsonl")]:
                 old.unlink(missing_ok=True)
@@ -86,11 +89,11 @@ class Folder:
         """Where a policy's sessions are written in full."""
         return self.path / "sessions" / f"{_stem(policy)}.jsonl"
 
-    def publish(self, texts: dict[str, str]) -> None:
+    def publish(self, contents: Mapping[str, str | bytes]) -> None:
         """Replace files, each complete or not at all. Raises ConfigError for a folder that cannot be written."""
-        for name, text in texts.items():
+        for name, content in contents.items():
             with self._writing(), replacing(self.path / name) as temporary:
-                temporary.write_text(text, encoding="utf-8")
+                temporary.write_bytes(content.encode() if isinstance(content, str) else content)
                 temporary.chmod(0o644)  # temporary files are private
 
     @contextmanager
@@ -104,8 +107,9 @@ class Folder:
 
 
 def _stem(policy: str) -> str:
-    """A policy's name as a file's, e.g. "my_package.mine:Mine" -> "my_package.mine-Mine"."""
-    return re.sub(r"[^A-Za-z0-9._+-]+", "-", policy)[:100]
+    """A policy's name as a file's, e.g. "my_package.mine:Mine" -> "my_package.mine-Mine"; long ones stay different."""
+    stem = re.sub(r"[^A-Za-z0-9._+-]+", "-", policy)
+    return stem if len(stem) <= 100 else f"{stem[:80]}-{hashlib.blake2b(policy.encode(), digest_size=8).hexdigest()}"
 
 
 def _settings_in(path: Path) -> dict[str, Any] | None:
@@ -115,4 +119,4 @@ def _settings_in(path: Path) -> dict[str, Any] | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, KeyError, TypeError):
-        raise ConfigError(f"{path} is there and is no leaderboard of RecoWorld; choose another folder, or remove it") from None
+        raise ConfigError(f"{path} is there and is no {path.stem} of RecoWorld; choose another folder, or remove it") from None

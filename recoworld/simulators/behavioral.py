@@ -48,7 +48,7 @@ from recoworld.luck import Luck, exponential, gumbel, logistic
 from recoworld.simulators.config import BehavioralConfig
 from recoworld.simulators.native import kernel_of
 from recoworld.simulators.reflection import reflect
-from recoworld.simulators.taste import ArrayCache, Evidence, Taste, fit_taste, traits
+from recoworld.simulators.taste import ArrayCache, Taste, fit_taste, traits
 from recoworld.slates import row_starts
 from recoworld.types import LEVELS, Bools, Feedback, Floats, History, Instruction, Ints, Mindset, Slates
 from recoworld.users import Dataset, Split
@@ -259,6 +259,20 @@ class BehavioralSimulator:
         share = self.config.watch_base + self.config.watch_stars * (stars - _NEUTRAL)
         return np.clip(share, _LEAST_WATCH, _ONE) / (_ONE + np.exp(-odds))
 
+    def chances(self, mindset: BehavioralMindset, history: History, slates: Slates, luck: Luck) -> Floats:
+        """See `recoworld.types.Chooser`."""
+        x = self._x.take(slates, axis=0)
+        match, worn = ((x @ state[:, :, None])[:, :, 0] for state in (mindset.interest, mindset.satiation))
+        met = np.take_along_axis(history.exposures, slates, axis=1)
+        odds = self._logits(mindset, self.taste.at(history.users, slates)[0], match, np.square(worn), met)
+        return np.asarray(_ONE / (_ONE + np.exp(-odds)), np.float32)
+
+    def stars(self, mindset: BehavioralMindset, history: History, slates: Slates, luck: Luck) -> Floats:
+        """See `recoworld.types.Rater`: the stars that are felt, noise included, rounded to whole ones."""
+        expected = self.taste.at(history.users, slates)[1]
+        below = 1 / (1 + np.exp((expected[:, :, None] - np.arange(1.5, 5.0)) / self._rating_noise))  # 1.5, 2.5, 3.5, 4.5
+        return np.diff(below, prepend=0.0, append=1.0, axis=2).astype(np.float32)
+
     def _logits(self, mindset: BehavioralMindset, attraction: Floats, match: Floats, worn: Floats, met: NDArray[np.uint8]) -> Floats:
         """Log-odds of a click on each item if it is examined ``[n, m]``."""
         c = self._c
@@ -322,8 +336,8 @@ def _slots(k: int) -> Floats:
 
 
 def build(
-    dataset: Dataset, split: Split, config: dict[str, Any] | None = None, *, evidence: Evidence = "all", cached: ArrayCache | None = None
+    dataset: Dataset, split: Split, config: dict[str, Any] | None = None, *, cached: ArrayCache | None = None
 ) -> BehavioralSimulator:
     """The behavioural simulator of a data set; `config` overrides coefficients. Raises ConfigError."""
     settings = BehavioralConfig.of(config)
-    return BehavioralSimulator(dataset.catalog, fit_taste(dataset, split, settings, evidence=evidence, cached=cached), settings)
+    return BehavioralSimulator(dataset.catalog, fit_taste(dataset, split, settings, cached=cached), settings)

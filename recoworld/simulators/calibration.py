@@ -22,88 +22,25 @@ sessions: give those, or at least know that later ones pass fatigue and satiatio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recoworld.batch import Batch
 from recoworld.errors import ConfigError
+from recoworld.impressions import Impressions, deeds, mean
 from recoworld.luck import Luck, combine
 from recoworld.simulators.behavioral import BehavioralSimulator, F, P
 from recoworld.simulators.config import BehavioralConfig
 from recoworld.simulators.taste import traits
-from recoworld.types import Bools, Feedback, Floats, History, Instruction, Ints, Slates, Turn
+from recoworld.types import Floats, History, Instruction, Ints
 
-_MOODS = 16
+_MOODS = 32
 _CHUNK = 1024  # slates replayed side by side
 _REACTIONS = (("liked", "like_base"), ("commented", "comment_base"), ("shared", "share_base"))
-_KINDS = {"users": "iu", "slates": "iu", "watch": "f", "met": "iu"}  # of dtype; the others are "b"
 Doubles = NDArray[np.float64]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Impressions(Batch):
-    """Slates that were shown, one row each, and what came of them; None for what was not logged."""
-
-    users: Ints
-    """Indices into the simulator's users ``[m]``."""
-    slates: Slates
-    """Item indices ``[m, k]``."""
-    clicked: Bools
-    """``[m, k]``, as are the next five."""
-    liked: Bools | None = None
-    commented: Bools | None = None
-    shared: Bools | None = None
-    watch: Floats | None = None
-    """Seconds."""
-    met: NDArray[np.uint8] | None = None
-    """How often the user had met the item before, as in `History.exposures`; None for never."""
-    left: Bools | None = None
-    """Whether the session ended with this slate ``[m]``."""
-
-    def __post_init__(self) -> None:
-        if self.slates.ndim != 2 or not self.slates.size:
-            raise ConfigError(f"impressions: slates have shape {self.slates.shape}; expected [m, k], at least one slate of one slot")
-        for field in fields(self):
-            value, kinds = getattr(self, field.name), _KINDS.get(field.name, "b")
-            shape = self.slates.shape[: 1 if field.name in ("users", "left") else 2]
-            if value is not None and (value.shape != shape or value.dtype.kind not in kinds):
-                raise ConfigError(f"impressions: {field.name} is {value.dtype} {value.shape}; expected dtype kind {kinds!r} and {shape}")
-        for name in ("liked", "commented", "shared", "watch"):
-            value = getattr(self, name)
-            if value is not None and not (np.isfinite(value) & (value >= 0) & ((value == 0) | self.clicked)).all():
-                raise ConfigError(f"impressions: {name} is given for items without a click, or not a number from 0 on; expected 0 there")
-
-    @classmethod
-    def from_turns(cls, turns: Iterable[tuple[Ints, Turn]]) -> Impressions:
-        """Of simulated turns, each with the indices of its users ``[n]``, e.g. ``(world.state.history.users, world.step(slates))``."""
-        return cls.joined(cls(users=users, slates=turn.slates, **_deeds(turn.feedback)) for users, turn in turns)
-
-    @classmethod
-    def joined(cls, parts: Iterable[Impressions]) -> Impressions:
-        """One after another; a field that some lack is dropped. Raises ConfigError for none, or for slates of several lengths."""
-        several = list(parts)
-        if len({part.slates.shape[1] for part in several}) != 1:
-            raise ConfigError(f"impressions: got {len(several)} parts; expected at least one, all with slates of one length")
-        columns = {field.name: [getattr(part, field.name) for part in several] for field in fields(cls)}
-        merged: dict[str, Any] = {name: None if any(v is None for v in all_) else np.concatenate(all_) for name, all_ in columns.items()}
-        return cls(**merged)
-
-    def rates(self, durations: Floats) -> dict[str, float]:
-        """Click rate by slot; of clicks, the rate of each action and the mean share watched; rate of leaving. NaN where there is no click.
-
-        durations: `Catalog.durations`.
-        """
-        out = {f"click rate, slot {j + 1}": float(rate) for j, rate in enumerate(self.clicked.mean(axis=0))}
-        for name, action in (("liked", "likes"), ("commented", "comments"), ("shared", "shares")):
-            if getattr(self, name) is not None:
-                out[f"{action} per click"] = _mean(getattr(self, name)[self.clicked])
-        if self.watch is not None:
-            out["share watched"] = _mean((self.watch / durations[self.slates])[self.clicked])
-        return out if self.left is None else {**out, "leaving": float(self.left.mean())}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,17 +64,26 @@ class Calibration:
 
 
 def calibrate(
-    simulator: BehavioralSimulator, impressions: Impressions, *, held_out: float = 0.2, most: int = 20_000, seed: int = 0
+    simulator: BehavioralSimulator,
+    impressions: Impressions,
+    *,
+    held_out: float = 0.2,
+    test: Ints | None = None,
+    most: int = 20_000,
+    seed: int = 0,
 ) -> Calibration:
     """Fit the rates of `simulator` to a log. The module's docstring says how, and what no such log can tell.
 
-    held_out: share of the users to test on; the same seed holds out the same. most: slates to fit on, drawn at random from more.
-    Raises ConfigError for indices out of range, and for a log without clicks, or of fewer than two users.
+    held_out: share of the users to test on; the same seed holds out the same. test: which users to test on instead, indices ``[t]``.
+    most: slates to fit on, drawn at random from more.
+    Raises ConfigError for indices out of range, for a log without clicks, and where nobody is left to fit on or to test on.
     """
     _check(simulator, impressions, held_out, most)
     rng = np.random.Generator(np.random.PCG64(seed))
     people = rng.permutation(np.unique(impressions.users))
-    testing = np.isin(impressions.users, people[: min(max(round(held_out * len(people)), 1), len(people) - 1)])
+    testing = np.isin(impressions.users, people[: min(max(round(held_out * len(people)), 1), len(people) - 1)] if test is None else test)
+    if testing.all() or not testing.any():
+        raise ConfigError(f"calibrate: {testing.sum()} of {len(testing)} slates are of the users to test on; expected some, and others")
     rows = np.flatnonzero(~testing)
     log = impressions.take(np.sort(rng.choice(rows, most, replace=False)) if len(rows) > most else rows)
     if not log.clicked.any():
@@ -185,7 +131,7 @@ def replay(simulator: BehavioralSimulator, impressions: Impressions, *, seed: in
         )
         luck = Luck(combine(seed, start + np.arange(n)))
         feedback, after = simulator.respond(simulator.begin(history.users, luck), history, part.slates.astype(np.int64), luck)
-        replies.append(replace(part, **_deeds(feedback)))
+        replies.append(replace(part, **deeds(feedback)))
         levels.append(after.levels)
     return Impressions.joined(replies), np.concatenate(levels)
 
@@ -238,7 +184,7 @@ def _reactions(simulator: BehavioralSimulator, log: Impressions) -> dict[str, fl
             rate = (logged.sum() + 0.5) / (n + 1)
             found[base] = _solved(lambda b: float(np.mean(1 / (1 + np.exp(-(b + c.action_stars * felt))))), rate, -30, 30)
     if log.watch is not None:
-        share = _mean((log.watch / simulator.catalog.durations[log.slates])[log.clicked])
+        share = mean((log.watch / simulator.catalog.durations[log.slates])[log.clicked])
         tired = c.watch_fatigue * 0.05  # begin() draws fatigue from 0 to 0.1
         found["watch_base"] = _solved(lambda b: float(np.mean(np.clip(b + c.watch_stars * felt - tired, 0.03, 1))), share, 0, 1)
     return found
@@ -264,14 +210,6 @@ def _solved(function: Callable[[float], float], wanted: float, low: float, high:
         middle = (low + high) / 2
         low, high = (middle, high) if function(middle) < wanted else (low, middle)
     return high
-
-
-def _deeds(feedback: Feedback) -> dict[str, Any]:
-    return {name: getattr(feedback, name) for name in ("clicked", "liked", "commented", "shared", "watch", "left")}
-
-
-def _mean(values: NDArray[np.bool_] | Floats) -> float:
-    return float(values.mean()) if values.size else float("nan")
 
 
 def _check(simulator: BehavioralSimulator, log: Impressions, held_out: float, most: int) -> None:

@@ -36,19 +36,19 @@ class BehavioralConfig(BaseModel):
     interest_reg: Positive = 0.01
     rating_dim: Annotated[int, Field(ge=1, le=512)] = 16
     """Factors of how much they like it."""
-    rating_reg: Positive = 0.06
+    rating_reg: Positive = 0.075
     epochs: Annotated[int, Field(ge=1, le=200)] = 8
 
     # the click
-    click_base: LogOdds = -4.1
+    click_base: LogOdds = -5.75
     """Log-odds of a click on an examined item without any appeal."""
-    click_attraction: Weight = 3.9
+    click_attraction: Weight = 5.5
     """Weight of the attraction (1 is the mean of the user's fifty most attractive items)."""
-    click_interest: Weight = 3.2
+    click_interest: Weight = 5.0
     """Weight of the match with the current interest."""
-    click_satiation: Weight = 3.2
+    click_satiation: Weight = 4.0
     """Weight of the squared satiation."""
-    click_repeat: Weight = 1.5
+    click_repeat: Weight = 2.5
     """Log-odds lost for each time that the item was met before (three at most)."""
     click_fatigue: Weight = 0.8
     click_spread: Spread = 0.4
@@ -84,7 +84,7 @@ class BehavioralConfig(BaseModel):
     """What satisfaction's aim gains from a followed instruction and loses by an ignored one."""
     boredom_speed: Share = 0.4
     boredom_satiation: Weight = 1.4
-    boredom_repeat: Weight = 0.5
+    boredom_repeat: Weight = 0.6
     fatigue_speed: Share = 0.05
     patience_speed: Share = 0.2
     ignored: Weight = 0.5
@@ -97,7 +97,7 @@ class BehavioralConfig(BaseModel):
     # interest and satiation
     focus: Share = 0.5
     """Share of sessions that begin with a genre in mind."""
-    focus_strength: Weight = 1.0
+    focus_strength: Weight = 1.1
     interest_pull: Share = 0.1
     """Speed at which interest returns to the user's own taste."""
     interest_click: Weight = 0.08

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,6 @@ from recoworld.simulators.factors import ImplicitFactors, RatingFactors
 from recoworld.types import Floats, Ints
 from recoworld.users import Dataset, Split
 
-Evidence = Literal["all", "visible"]
 ArrayCache = Callable[[str, Callable[[], dict[str, NDArray[Any]]]], dict[str, NDArray[Any]]]
 _DENSE = 64_000_000
 """Users times items up to which both tables are held whole (256 MB each); beyond, they are computed where asked."""
@@ -63,31 +62,21 @@ class Taste:
             return self.attraction[users], self.stars[users]
         return _attraction(self.users[users] @ self.items.T), np.clip(self.raters[users] @ self.rated.T, 1, 5)
 
-    def ratings(self, users: Ints, items: NDArray[Any], luck: Luck) -> Floats:
-        """Ratings that the users would give, whole stars 1 to 5 ``[n, k]``: expected stars plus Gaussian noise, rounded."""
-        u = luck.uniform(2 * items.shape[1], stream=7)
-        half = items.shape[1]
-        normal = np.sqrt(-2 * np.log(u[:, :half])) * np.cos(2 * np.pi * u[:, half:])  # Box & Muller 1958
-        return np.clip(np.rint(self.at(users, items)[1] + self.noise * normal), 1, 5).astype(np.float32)
-
 
 def _attraction(score: Floats) -> Floats:
     """Scores are near 0 for most items and near 1 for the best; the root spreads the middle."""
     return np.sqrt(np.clip(score, 0.0, 2.0), dtype=np.float32)
 
 
-def fit_taste(
-    dataset: Dataset, split: Split, config: BehavioralConfig, *, evidence: Evidence = "all", cached: ArrayCache | None = None
-) -> Taste:
-    """Fit item factors on the training users and fold every user in.
+def fit_taste(dataset: Dataset, split: Split, config: BehavioralConfig, *, cached: ArrayCache | None = None) -> Taste:
+    """Fit item factors on the training users and fold every user in from all that it did in this data set.
 
-    evidence: "all" folds users in from all that they did, so that the held-out part is true of them, which is what an environment
-    wants; "visible" from the visible part alone, which is what a comparison with held-out behaviour wants: then what came after the
-    visible part of a user, training users included, enters nothing.
+    So what a policy has not seen of a user is true of it, which is what an environment wants; a comparison with held-out behaviour
+    wants `Dataset.known` instead.
     cached: ``cached(key, build) -> arrays`` keeps the factors between processes.
     """
     log = dataset.interactions
-    starts, ends = log.indptr[:-1], (log.indptr[1:] if evidence == "all" else split.visible_end)
+    starts, ends = log.indptr[:-1], log.indptr[1:]
 
     def part(users: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[Any], Floats]:
         rows = log.rows(starts[users], ends[users])
@@ -114,14 +103,10 @@ def fit_taste(
         arrays["rated"] = np.concatenate(
             [liking.items, np.ones((n_items, 1), np.float32), (liking.biases + np.float32(liking.mean))[:, None]], axis=1
         )
-        who = np.repeat(np.arange(len(users)), np.diff(everyone[0]))
-        residuals = everyone[2] - np.clip(np.einsum("md,md->m", arrays["raters"][who], arrays["rated"][everyone[1]]), 1, 5)
-        # what the fit has seen it fits too well: a person folded in from n ratings has spent about d + 1 of them
-        freedom = np.maximum(len(who) - (e + 1) * len(users) * 0.5, 1)
-        arrays["noise"] = np.sqrt(np.array((residuals**2).sum() / freedom, dtype=np.float64))
+        arrays["noise"] = np.array(_noise(liking, everyone), np.float64)
         return arrays
 
-    arrays = build() if cached is None else cached(_key(dataset, split, config, evidence), build)
+    arrays = build() if cached is None else cached(_key(dataset, split, config), build)
     if dataset.explicit:
         raters, rated, noise = arrays["raters"], arrays["rated"], float(arrays["noise"])
     else:  # no ratings: what attracts is liked, from 2.5 stars for no attraction to 4.5 for the best
@@ -136,6 +121,20 @@ def fit_taste(
         stars = raters @ rated.T
         dense = {"attraction": np.sqrt(score, out=score), "stars": np.clip(stars, 1.0, 5.0, out=stars)}
     return Taste(**factors, noise=noise, **dense)
+
+
+def _noise(liking: RatingFactors, everyone: tuple[NDArray[np.int64], NDArray[Any], Floats]) -> float:
+    """Standard deviation of every tenth rating around what is expected of a user folded in from the other nine."""
+    indptr, columns, ratings = everyone
+    asked = np.arange(len(columns)) % 10 == 9
+    if not asked.any():
+        return 1.0
+    who = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+    rest = np.concatenate([[0], np.cumsum(np.bincount(who[~asked], minlength=len(indptr) - 1))]).astype(np.int64)
+    raters = liking.fold_in(rest, columns[~asked], ratings[~asked])
+    expected = np.einsum("md,md->m", raters[who[asked], :-1], liking.items[columns[asked]]) + raters[who[asked], -1]
+    expected += liking.biases[columns[asked]] + np.float32(liking.mean)
+    return float(np.sqrt(np.square(ratings[asked] - np.clip(expected, 1, 5)).mean()))
 
 
 def _best(users: Floats, items: Floats) -> Floats:
@@ -161,14 +160,14 @@ def _home(dataset: Dataset, everyone: tuple[NDArray[np.int64], NDArray[Any], Flo
     return ((sums - counts[:, None] * crowd) / (counts[:, None] + 10)).astype(np.float32)
 
 
-def _key(dataset: Dataset, split: Split, config: BehavioralConfig, evidence: Evidence) -> str:
+def _key(dataset: Dataset, split: Split, config: BehavioralConfig) -> str:
     digest = hashlib.blake2b(digest_size=10)
     log = dataset.interactions
-    for array in (log.indptr, log.items, log.ratings, split.train, split.visible_end, dataset.catalog.features):
+    for array in (log.indptr, log.items, log.ratings, split.train, dataset.catalog.features):
         digest.update(np.ascontiguousarray(array).tobytes())
     fitted = config.model_dump(include={"interest_dim", "interest_alpha", "interest_reg", "rating_dim", "rating_reg", "epochs"})
-    digest.update(repr((sorted(fitted.items()), split.seed, evidence)).encode())
-    return f"taste-v1-{digest.hexdigest()}"
+    digest.update(repr((sorted(fitted.items()), split.seed)).encode())
+    return f"taste-v2-{digest.hexdigest()}"
 
 
 def traits(n_users: int, seed: int) -> Floats:

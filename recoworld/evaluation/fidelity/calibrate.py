@@ -1,0 +1,226 @@
+"""Calibration: a simulator is fitted to the choices of training users, and measured before and after on test users.
+
+**From a log with impressions** (`Dataset.impressions`) the behavioural simulator's rates are fitted as `recoworld.simulators.calibration`
+says: base rates of click, like, comment, share and leaving, the weight of attraction, the effort. It cannot tell spreads between users,
+the mindset's speeds, and what instructions do. Clicks that are in the visible part of the log too are known to the simulator's taste, so
+the weight of attraction comes out somewhat high.
+
+**From a log without** (ratings, purchases: only what was taken is there) its weights of choice are fitted, `click_attraction` and
+`click_interest` (`recoworld.evaluation.fidelity.coefficients`), on what training users took after their visible part, among items that
+they never met. Drawn at random over the catalogue (the default) these are nearest to what a person browses past; matched in popularity or
+genre they ask for taste alone, and give weights for which popularity and genre are worth too little. Such a log cannot tell how often
+people click (the click rate in EASE's sessions with training users stays as it was), how far down they look, what they do after a click, how
+they tire, when they leave, nor anything that needs the order of slates.
+
+**For any simulator** a temperature and a prior on popularity (`recoworld.evaluation.fidelity.correction`) are fitted on the same
+questions, on top of the weights. They mend choices in a report or an analysis; no simulator's behaviour in a session changes by them.
+
+Everything is built on `Panel.known`: neither what training users took later nor anything of the test users' is in the simulator that is
+fitted, so what is measured on test users is what it does on people it has never seen.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import yaml
+
+from recoworld.datasets import load_dataset
+from recoworld.errors import CacheUnwritable, ConfigError
+from recoworld.evaluation.fidelity.candidate import candidate
+from recoworld.evaluation.fidelity.choice import calibration, gain, ranked, shares_of_counts
+from recoworld.evaluation.fidelity.coefficients import ClickRate, fit_choices
+from recoworld.evaluation.fidelity.correction import Correction, fit_correction
+from recoworld.evaluation.fidelity.panel import Panel, make_panel
+from recoworld.evaluation.fidelity.questions import NEGATIVES, Negatives, Questions, choices
+from recoworld.evaluation.fidelity.run import plain_json
+from recoworld.evaluation.fidelity.sums import Doubles, Json, means
+from recoworld.evaluation.fidelity.witness import Witness
+from recoworld.evaluation.rollout import rollout
+from recoworld.files import replacing
+from recoworld.simulators.behavioral import BehavioralSimulator
+from recoworld.simulators.calibration import calibrate as calibrate_rates
+from recoworld.simulators.config import BehavioralConfig
+from recoworld.types import Floats, UserSimulator
+from recoworld.users import Dataset
+from recoworld.version import __version__
+from recoworld.world import World
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+
+SIZE = 20
+"""Items of a question; of a small catalogue a fifth at most."""
+SESSIONS = 300
+"""Of training users, in which the click rate is counted."""
+Told = Callable[[str, int], None]
+"""Called with what is being done, and how many user-slates were just answered."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Calibrated:
+    """A simulator's fitted settings, and how well it did before and after on people it had never seen."""
+
+    simulator: str
+    config: dict[str, Any]
+    """Its settings: those given, with what was fitted on top."""
+    correction: Correction
+    facts: Json
+    """`settings`, `fitted` (coefficient -> before, after), `correction`, `test` (figures by metric and stage), `rates` (of impressions),
+    `notes`."""
+
+    @property
+    def preset(self) -> str:
+        """A YAML file for ``--config`` and `WorldConfig.of`."""
+        return f"{self._heading()}\n" + yaml.safe_dump({"simulator": self.simulator, "simulator_config": self.config}, sort_keys=False)
+
+    def _heading(self) -> str:
+        about = self.facts["settings"]
+        fitted = ", ".join(self.facts["fitted"]) or "no coefficient"
+        return f"# {self.simulator} users, {fitted} fitted on training users of {about['dataset']} by RecoWorld {__version__}."
+
+    def save(self, folder: Path) -> None:
+        """Write calibrated.yaml and calibration.json, each complete or not at all. Raises CacheUnwritable."""
+        for name, content in (("calibrated.yaml", self.preset), ("calibration.json", json.dumps(self.facts, indent=1) + "\n")):
+            try:
+                with replacing(folder / name) as temporary:
+                    temporary.write_text(content, encoding="utf-8")
+            except OSError as error:
+                raise CacheUnwritable(f"cannot write to {folder} ({error.strerror or error}); choose another folder, or free the disk") from None
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from recoworld.evaluation.fidelity.calibrate_show import tables
+
+        yield from tables(self.facts)
+
+
+def calibrate(
+    simulator: str = "behavioral",
+    *,
+    dataset: str,
+    data_dir: str | None = None,
+    settings: dict[str, Any] | None = None,
+    users: int | None = 1000,
+    seed: int = 0,
+    split_seed: int = 0,
+    negatives: Negatives = "random",
+    out: str | Path | None = None,
+    told: Told | None = None,
+) -> Calibrated:
+    """Fit a simulator to a data set's training users. The module's docstring says how, and what which log cannot tell.
+
+    simulator: a name in `recoworld.registry.SIMULATORS`. settings: its own, to start from. users: how many training users to fit on, and
+    test users to measure on; None for all. out: folder to `Calibrated.save` to.
+    Raises ConfigError, UnknownName, DatasetError; ConfigError too where too few people took anything after their visible part.
+    """
+    if negatives not in NEGATIVES:
+        raise ConfigError(f"negatives: got {negatives!r}; expected one of {', '.join(NEGATIVES)}")
+    say = told or (lambda doing, slates: None)
+    who, data = candidate(simulator, settings), load_dataset(dataset, data_dir=data_dir)
+    panels = {group: make_panel(data, users=users, seed=seed, split_seed=split_seed, group=group) for group in ("train", "test")}
+    train, test = panels["train"], panels["test"]
+
+    size = max(2, min(SIZE, len(data.catalog) // 5))
+    asked = {group: choices(panel, negatives, size=size) for group, panel in panels.items()}
+    people = who.of(train.known, train.split)
+    say("fitting", 0)
+    fitted, rates, notes = _fit(people, data, train, asked["train"], seed)
+    config = who.settings | {name: entry["after"] for name, entry in fitted.items()}
+    stages = {"before": people} | ({"after": candidate(simulator, config).of(train.known, train.split)} if fitted else {})
+
+    def chances(group: str, stage: str) -> Floats:
+        witness = Witness(who.name, stages[stage], panels[group], told=lambda slates: say(f"asking {group} users", slates))
+        return witness.chances(asked[group].users, asked[group].items)
+
+    last = list(stages)[-1]
+    crowd = {group: train.known.catalog.popularity[questions.items] for group, questions in asked.items()}
+    correction, found = fit_correction(chances("train", last), crowd["train"], asked["train"].taken)
+    answers = {stage: chances("test", stage) for stage in stages}
+    pi = {stage: Correction().shares(answer, crowd["test"]) for stage, answer in answers.items()}
+    pi["corrected"] = correction.shares(answers[last], crowd["test"])
+    about = {"simulator": who.name, "simulator_config": who.settings, "dataset": dataset, "users": users, "seed": seed, "split_seed": split_seed}
+    facts: Json = {
+        "settings": about | {"negatives": negatives, "version": __version__},
+        "fitted": fitted,
+        "correction": asdict(correction) | {"errors": dict(zip(("weight", "prior"), found.errors.tolist(), strict=True))},
+        "train": {"questions": len(asked["train"].users), "users": len(np.unique(asked["train"].users))},
+        "test": {"questions": len(asked["test"].users), "users": len(np.unique(asked["test"].users)), "shown": size}
+        | _measured(pi, asked["test"], crowd["test"], seed),
+        "rates": rates,
+        "notes": [*test.notes, *notes],
+    }
+    made = Calibrated(simulator=who.name, config=config, correction=correction, facts=plain_json(facts))
+    if out is not None:
+        made.save(Path(out).expanduser())
+    return made
+
+
+def _measured(pi: dict[str, Doubles], asked: Questions, crowd: Floats, seed: int) -> Json:
+    """Figures of each stage, of the crowd's and of equal shares, and what changed since the first, in pairs."""
+    rows = pi | {"popularity": shares_of_counts(crowd), "uniform": np.full(asked.items.shape, 1 / asked.items.shape[1])}
+    columns: dict[str, Json] = {"log_loss": {}, "accuracy": {}, "ndcg@10": {}}
+    for name, shares in rows.items():
+        rank = ranked(shares, asked)
+        columns["log_loss"][name], columns["accuracy"][name] = -np.log(np.maximum(shares[asked.taken], 1e-300)), rank == 0
+        columns["ndcg@10"][name] = gain(rank)
+    out: Json = {}
+    for metric, values in columns.items():
+        out[metric] = means(values, asked.users, seed=seed)
+        more = {name: values[name] - values["before"] for name in pi if name != "before"} if metric == "log_loss" else {}
+        for name in more:
+            out[metric][name]["change"] = means(more, asked.users, seed=seed)[name]
+    out["ece"] = {name: calibration(shares, asked)[0] for name, shares in rows.items() if name != "uniform"}
+    return out
+
+
+def _fit(people: UserSimulator, data: Dataset, train: Panel, asked: Questions, seed: int) -> tuple[Json, Json, list[str]]:
+    """Coefficients before and after, rates, and what there is to say."""
+    if type(people) is not BehavioralSimulator:  # a subclass may have equations of its own
+        return {}, {}, ["Only the behavioural simulator's own coefficients can be fitted: here the correction alone is."]
+    if data.impressions is not None:
+        groups = np.concatenate([train.truth_split.train, train.truth_split.test])
+        shown = data.impressions.take(np.isin(data.impressions.users, groups))
+        found = calibrate_rates(people, shown, test=train.truth_split.test, seed=seed)
+        return (
+            _changes(people.config, found.config.model_dump()),
+            {"observed": found.observed, "before": found.before, "after": found.after},
+            [f"Fitted on {found.fitted_slates:,} slates that training users were shown."],
+        )
+    policy, rate = _reference(train)
+    weights, fit = fit_choices(people, asked, rate, seed=seed)
+    changed = _changes(people.config, weights)
+    for coefficient, error in zip(weights, fit.errors.tolist(), strict=False):  # none of the base
+        if coefficient in changed:
+            changed[coefficient]["error"] = error
+    return changed, {}, [f"The log tells what was taken, not what was shown: the click rate in sessions with the policy {policy!r} was kept."]
+
+
+def _changes(before: BehavioralConfig, after: dict[str, Any]) -> Json:
+    """What is no longer as it was."""
+    rounded = {name: round(value, 4) for name, value in after.items() if isinstance(value, float)}
+    return {
+        name: {"before": getattr(before, name), "after": value} for name, value in rounded.items() if value != round(getattr(before, name), 4)
+    }
+
+
+def _reference(train: Panel) -> tuple[str, ClickRate]:
+    """The reference policy's name, and the click rate in its sessions: EASE, or popularity where the catalogue is too large for it."""
+    name = "ease"
+    try:
+        policy = train.policy(name)
+    except ConfigError:
+        name = "popularity"
+        policy = train.policy(name)
+    users = train.users[:SESSIONS]
+
+    def rate(simulator: BehavioralSimulator) -> float:
+        world = World(train.known, train.split, simulator, slate_size=min(10, len(train.known.catalog)))
+        table = rollout(world, policy, users, np.zeros(len(users), np.int64))
+        return float(table.clicks.sum() / (table.turns.sum() * world.slate_size))
+
+    return name, rate

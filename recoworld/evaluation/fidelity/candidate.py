@@ -1,0 +1,84 @@
+"""The simulator under test, by whatever name it goes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from pydantic import BaseModel
+
+from recoworld.configs import WorldConfig, presets
+from recoworld.datasets import cached_arrays
+from recoworld.errors import ConfigError, UnknownName
+from recoworld.registry import SIMULATORS
+from recoworld.types import UserSimulator
+from recoworld.users import Dataset, Split
+
+Build = Callable[[Dataset, Split], UserSimulator]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Candidate:
+    """Who is asked. Made by `candidate`."""
+
+    name: str
+    settings: dict[str, Any]
+    """Its own, as given."""
+    build: Build | None
+    """Makes it of a data set; None for one that is made already."""
+    made: UserSimulator | None = None
+
+    def of(self, dataset: Dataset, split: Split) -> UserSimulator:
+        """The simulator of this data set. Raises what the builder raises."""
+        if self.build is not None:
+            return self.build(dataset, split)
+        assert self.made is not None  # one of the two is given
+        return self.made
+
+
+def candidate(simulator: Any, settings: dict[str, Any] | None = None) -> Candidate:
+    """Resolve a simulator.
+
+    simulator: a name in `recoworld.registry.SIMULATORS`, a preset (`recoworld.configs.presets`), "module:attribute", a class or function
+    ``(dataset, split, settings, *, cached)``, or a simulator itself. settings: its own. Raises UnknownName, ConfigError.
+    """
+    name, thing, settings = (*_named(simulator, settings or {}),) if isinstance(simulator, str) else (None, simulator, settings or {})
+    if inspect.isclass(thing) or inspect.isroutine(thing):
+        name = name or f"{thing.__module__}:{thing.__qualname__}"
+        return Candidate(name=name, settings=settings, build=partial(_made, name, thing, settings))
+    name = name or str(getattr(thing, "name", type(thing).__name__))
+    if settings:
+        raise ConfigError(f"settings: got {settings} for {name!r}, which is made already; expected none")
+    return Candidate(name=name, settings={}, build=None, made=_checked(name, thing))
+
+
+def coefficients(simulator: UserSimulator) -> dict[str, Any]:
+    """All that a simulator says of its own settings; nothing where it says nothing."""
+    config = getattr(simulator, "config", None)
+    return config.model_dump(mode="json") if isinstance(config, BaseModel) else {}
+
+
+def _named(name: str, settings: dict[str, Any]) -> tuple[str, Any, dict[str, Any]]:
+    if name in SIMULATORS or name.count(":") == 1:
+        return name, SIMULATORS[name], settings
+    if name in presets():
+        preset = WorldConfig.of(name)
+        return name, SIMULATORS[preset.simulator], {**preset.simulator_config, **settings}
+    raise UnknownName("simulator", name, [*SIMULATORS, *presets()])
+
+
+def _made(name: str, make: Callable[..., Any], settings: dict[str, Any], dataset: Dataset, split: Split) -> UserSimulator:
+    try:
+        inspect.signature(make).bind(dataset, split, settings, cached=cached_arrays)
+    except TypeError as error:
+        raise ConfigError(f"simulator {name!r}: {error}; expected it to take (dataset, split, settings, *, cached)") from None
+    return _checked(name, make(dataset, split, dict(settings), cached=cached_arrays))
+
+
+def _checked(name: str, thing: Any) -> UserSimulator:
+    if isinstance(thing, UserSimulator):
+        return thing
+    raise ConfigError(f"simulator {name!r}: got {type(thing).__name__}; expected a UserSimulator, with begin(...) and respond(...)")

@@ -1,0 +1,97 @@
+"""What a report will do: who is asked what, under which settings. Nothing but the pilot has been asked yet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recoworld.datasets import load_dataset
+from recoworld.dialogues import Corpus
+from recoworld.evaluation.fidelity import cost
+from recoworld.evaluation.fidelity.candidate import candidate, coefficients
+from recoworld.evaluation.fidelity.desk import Desk
+from recoworld.evaluation.fidelity.panel import make_panel
+from recoworld.evaluation.fidelity.sections import Section, chosen
+from recoworld.evaluation.fidelity.witness import Witness
+from recoworld.policies.params import whole
+from recoworld.version import __version__
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Plan:
+    """Made by `plan`, carried out by `recoworld.evaluation.fidelity.run.carried_out`."""
+
+    witness: Witness
+    """One for all sections, which share what they let it play; it keeps its answers if they are slow to come."""
+    sections: list[str]
+    corpus: Corpus | None
+    settings: dict[str, Any]
+    """Equal settings, equal figures."""
+    desk: Desk
+    pilot: cost.Pilot
+    named: bool
+    """Whether the sections were asked for by name: then one that cannot be measured is an error."""
+
+    def section(self, name: str) -> Section:
+        """One of the sections."""
+        return Section(name=name, witness=self.witness, corpus=self.corpus)
+
+    @property
+    def estimate(self) -> cost.Estimate:
+        """Of what is not finished yet."""
+        slates = {name: self.section(name).asks for name in self.sections if self.desk.section(name) is None}
+        return cost.Estimate(slates=slates, pilot=self.pilot)
+
+
+def plan(
+    simulator: Any = "behavioral",
+    *,
+    dataset: str,
+    data_dir: str | None = None,
+    settings: dict[str, Any] | None = None,
+    users: int = 1000,
+    seed: int = 0,
+    split_seed: int = 0,
+    sections: Sequence[str] = ("all",),
+    moods: int = 4,
+    out: str | Path | None = None,
+    fresh: bool = False,
+    dialogues: Corpus | None = None,
+) -> Plan:
+    """See `recoworld.evaluation.fidelity.run.fidelity`. Raises ConfigError, UnknownName, DatasetError."""
+    names, who = chosen(sections), candidate(simulator, settings)
+    seed, split_seed = whole("seed", seed, 0, 2**31), whole("split_seed", split_seed, 0, 2**31)
+    panel = make_panel(load_dataset(dataset, data_dir=data_dir), users=users, seed=seed, split_seed=split_seed)
+    moods = whole("moods", moods, 1, 1000)
+    people = who.of(panel.known, panel.split)
+    facts = {
+        "simulator": who.name,
+        "simulator_config": who.settings,
+        **{f"simulator.{name}": number for name, number in coefficients(people).items()},
+        "native": getattr(people, "native", None),  # the compiled users agree with NumPy's but for knife-edges
+        "dataset": panel.truth.name,
+        "size": [len(panel.truth.users), len(panel.truth.catalog), len(panel.truth.interactions)],
+        "users": len(panel.users),
+        "seed": seed,
+        "split_seed": split_seed,
+        "moods": moods,
+        "version": __version__,
+    }
+    facts = json.loads(json.dumps(facts, default=str))  # as they will be read again
+    desk = Desk(None if out is None else Path(out).expanduser(), facts, corpus=dialogues, fresh=fresh)
+    pilot = desk.pilot()
+    if pilot is None:
+        pilot = cost.pilot(Witness(who.name, people, panel, moods=moods))
+        desk.keep_pilot(pilot)
+    return Plan(
+        witness=Witness(who.name, people, panel, moods=moods, answers=desk.answers() if pilot.slow else None, build=who.build),
+        sections=names,
+        corpus=dialogues,
+        settings=facts,
+        desk=desk,
+        pilot=pilot,
+        named="all" not in sections,
+    )
