@@ -22,6 +22,9 @@ def calibrate(
     negatives: Annotated[
         str, typer.Option(help="What stands beside the item taken: random, popularity_matched or same_genre.")
     ] = "random",
+    click_rate: Annotated[
+        float | None, typer.Option(help="Of what EASE shows, if you know it; else it stays as it was.", show_default=False)
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for calibrated.yaml (a preset) and calibration.json.", show_default=False)
     ] = None,
@@ -35,7 +38,8 @@ def calibrate(
 
     from recoworld.evaluation.fidelity.calibrate import calibrate as calibrated
 
-    with Progress(SpinnerColumn(), TextColumn("{task.description} {task.completed:,.0f}"), console=Console(stderr=True), transient=True) as bar:
+    columns = SpinnerColumn(), TextColumn("{task.description} {task.completed:,.0f}")
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("reading", total=None)
         found = calibrated(
             simulator,
@@ -44,6 +48,7 @@ def calibrate(
             users=users,
             seed=seed,
             negatives=negatives,  # type: ignore[arg-type]  # checked there
+            click_rate=click_rate,
             out=out,
             told=lambda doing, slates: bar.update(task, description=f"{doing}:", advance=slates),
         )

@@ -38,14 +38,14 @@ def list_all() -> None:
 @told_plainly()
 def download(name: Name) -> None:
     """Have a data set ready for use offline."""
-    typer.echo(_summary(load_dataset(name)))
+    typer.echo(summary(load_dataset(name)))
 
 
 @app.command()
 @told_plainly()
 def check(name: Name, data_dir: DataDir = None) -> None:
     """Read a data set in full; say what was found and OK, or what is wrong with it."""
-    typer.echo(_summary(load_dataset(name, data_dir=data_dir)) + "\nOK")
+    typer.echo(summary(load_dataset(name, data_dir=data_dir)) + "\nOK")
 
 
 @app.command("import")
@@ -81,7 +81,7 @@ def import_(
         encoding=encoding,
         overwrite=overwrite,
     )
-    typer.echo(_summary(dataset))
+    typer.echo(summary(dataset))
 
 
 @app.command()
@@ -144,7 +144,8 @@ def _histogram(dataset: Dataset) -> str:
     return "\n".join([*lines, f"liked from {dataset.like_threshold:g} on: {dataset.liked.mean():.1%}"])
 
 
-def _summary(dataset: Dataset) -> str:
+def summary(dataset: Dataset) -> str:
+    """One line: its name and sizes."""
     kind = f"ratings {dataset.rating_scale[0]:g} to {dataset.rating_scale[1]:g}" if dataset.explicit else "no ratings"
     sizes = f"{len(dataset.users):,} users, {len(dataset.catalog):,} items, {len(dataset.interactions):,} interactions"
     return "\n".join([f"{dataset.name}: {sizes}, {kind}", *(f"{label}: {value}" for label, value in _exposure(dataset))])

@@ -107,7 +107,7 @@ def read_columns(path: Path, wanted: Mapping[str, Column], advice: str) -> Colum
         }
         try:
             table = reader.read_csv(path, **parts)
-        except arrow.ArrowInvalid as error:
+        except arrow.ArrowException as error:
             raise _told(path, reader, parts, header, wanted, advice, error) from None
     if not len(table):
         raise DataCorrupt(f"{path} has no rows below its header; expected at least one; {advice}")
@@ -129,8 +129,8 @@ def _header(path: Path, wanted: Mapping[str, Column], advice: str) -> list[str]:
         line = file.readline(2**16)
     try:
         header = next(csv.reader([line.decode("utf-8-sig").rstrip("\r\n")]), [])
-    except UnicodeDecodeError:
-        raise bad_line(path, 1, line.decode("latin-1"), "a header in UTF-8", advice) from None
+    except (UnicodeDecodeError, csv.Error):
+        raise bad_line(path, 1, line.decode("latin-1"), "a header in UTF-8, its names separated by commas", advice) from None
     missing = [name for name in wanted if header.count(name) != 1]
     if missing:
         raise bad_line(path, 1, line.decode("utf-8-sig"), f"a header with one column each of {', '.join(missing)}", advice)
@@ -145,7 +145,7 @@ def _numbers(path: Path, name: str, column: Column, chunks: Any, advice: str) ->
         chunks = chunks.fill_null(column.empty)
     values: NDArray[Any] = chunks.to_numpy()
     if column.kind != "moment":
-        bad = (values < column.low) | (values > column.high)
+        bad = ~((values >= column.low) & (values <= column.high))  # so that what is no number is bad
         if column.empty is not None:
             bad &= values != column.empty
         if bad.any():
@@ -164,9 +164,9 @@ def _told(
         error = again
     text = " ".join(str(error).split())
     row, column = re.search(r"Row #(\d+)", text), re.search(r"In CSV column #(\d+)", text)
-    got = re.search(r"(?:invalid value '|got \d+: )(.*?)'?$", text)
+    got = re.search(r"(?:value|offset in) '([^']*)'|got \d+: (.*)$", text)
     if not row:
         return DataCorrupt(f"{path}: {text[:200]}; expected CSV with {len(header)} fields a line; {advice}")
     name = header[int(column[1])] if column else ""
     expected = f"{wanted[name]} in column {name!r}" if name in wanted else f"{len(header)} fields separated by commas"
-    return bad_line(path, int(row[1]), got[1] if got else text, expected, advice)
+    return bad_line(path, int(row[1]), (got[1] or got[2]) if got else text, expected, advice)

@@ -76,7 +76,8 @@ PUBLISHED = Counts(videos=10_728, users=7_176, views=12_530_806, small_videos=3_
 def load(*, data_dir: str | None = None) -> Dataset:
     """KuaiRec 2.0: 7,176 users, 10,728 short videos, 12,530,806 views, and a matrix of 4,676,570 that is 99.6 % full.
 
-    `Dataset.interactions` are the valid plays of the big matrix, rows that repeat user, video and time once; `explicit` is false.
+    `Dataset.interactions` are the valid plays of the big matrix, rows that repeat user, video and time once, and those without a time at
+    second 0; `explicit` is false.
     `Dataset.impressions` are all views of the small matrix, one a slate, sorted by user and time, with seconds watched of valid plays and
     sessions that end with half an hour's gap (see `recoworld.datasets.feeds`); views without a time come first of their user, each a
     session of its own. Genres are the published tags, titles the captions where that file is there (its broken lines are passed over),

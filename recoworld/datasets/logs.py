@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import os
 import re
 import warnings
@@ -70,10 +69,6 @@ def import_log(
     about = {"title": title, "genres": genres, "year": year}
     if items is not None and not any(about.values()):
         raise ConfigError("items= is given without title=, genres= or year=; say which of its columns to use")
-    try:
-        codecs.lookup(encoding)
-    except LookupError:
-        raise ConfigError(f"unknown encoding {encoding!r}; expected one of Python's, e.g. 'utf-8', 'latin-1' or 'utf-16'") from None
     described = [column for column in about.values() if column]
     columns = [user, item, *(column for column in (rating, time) if column), *(described if items is None else [])]
     log = read_table(Path(path).expanduser(), list(dict.fromkeys(columns)), encoding=encoding)
@@ -101,7 +96,7 @@ def home_folder(home: str | Path | None = None) -> Path:
 
 
 def preset_path(name: str, *, home: str | Path | None = None) -> Path:
-    """Where ``recoworld build`` keeps the settings of the world it built from an imported log, a preset. Raises ConfigError for a bad name."""
+    """Where ``recoworld build`` keeps the settings of an imported log's world: a preset. Raises ConfigError for a bad name."""
     return _target(name, home).with_name(f"{name}.yaml")
 
 

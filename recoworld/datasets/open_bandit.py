@@ -89,7 +89,7 @@ def parse(folder: Path, expected: Mapping[str, Sequence[int]]) -> Dataset:
         table = read_columns(folder / _files(name)[1], _ITEM, _ADVICE)
         table.unique("item_id", _ADVICE)
         other = contexts.setdefault(name.split("/")[1], table)
-        if any(table.texts(column) != other.texts(column) if column in table.words else list(table[column]) != list(other[column]) for column in _ITEM):
+        if _rows(table) != _rows(other):
             raise DataCorrupt(f"{table.path} and {other.path} differ; expected the same items in one campaign; {_ADVICE}")
     starts = dict(zip(contexts, np.cumsum([0, *map(len, contexts.values())]), strict=False))
     people, users = _users(list(logs.values()))
@@ -114,6 +114,10 @@ def parse(folder: Path, expected: Mapping[str, Sequence[int]]) -> Dataset:
 def _files(name: str) -> tuple[str, str]:
     """The log "random/men" and its items."""
     return f"{name}/{name.split('/')[1]}.csv", f"{name}/item_context.csv"
+
+
+def _rows(context: Columns) -> list[list[str]]:
+    return [context["item_id"].astype(str).tolist(), *(context.texts(name) for name in context.words)]
 
 
 def _places(log: Columns, context: Columns) -> NDArray[np.int32]:

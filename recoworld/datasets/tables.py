@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from recoworld.datasets.arrays import seconds
 from recoworld.datasets.files import bad_line, decode, read_bytes, reading
-from recoworld.errors import DataCorrupt, MissingExtra, UnknownName
+from recoworld.errors import ConfigError, DataCorrupt, MissingExtra, UnknownName
 
 LONGEST_ID = 200
 LONGEST_TITLE = 300
@@ -118,7 +119,7 @@ def read_table(path: Path, wanted: list[str], *, encoding: str = "utf-8") -> Tab
 
 
 def read_header(path: Path, *, encoding: str = "utf-8") -> list[str]:
-    """The names of the columns of such a file, as `read_table` knows them. Raises DataMissing, DataCorrupt, MissingExtra."""
+    """The names of the columns of such a file. Raises DataMissing, DataCorrupt, MissingExtra, ConfigError for an unknown encoding."""
     if path.suffix.lower() in (".parquet", ".pq"):
         with _arrow(path) as (_, parquet):
             return list(map(str, parquet.read_schema(path).names))
@@ -126,6 +127,10 @@ def read_header(path: Path, *, encoding: str = "utf-8") -> list[str]:
 
 
 def _decoded(path: Path, encoding: str) -> str:
+    try:
+        codecs.lookup(encoding)
+    except LookupError:
+        raise ConfigError(f"unknown encoding {encoding!r}; expected one of Python's, e.g. 'utf-8', 'latin-1' or 'utf-16'") from None
     return decode(read_bytes(path), path, encoding, "if the file has another encoding name it, e.g. encoding='latin-1'")
 
 

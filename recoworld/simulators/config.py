@@ -18,12 +18,14 @@ LogOdds = Annotated[float, Field(ge=-1e3, le=1e3)]
 class BehavioralConfig(BaseModel):
     """Coefficients of `recoworld.simulators.behavioral`; its module docstring has the equations.
 
-    **Where the defaults come from.** Rates are set so that a good personalised policy (EASE on ML-1M) meets those of a large video feed:
-    Tenrec's QK-video log (Yuan et al. 2022, arXiv 2210.10629) counts 493,458,970 impressions, of which 28.8 % were clicked, 2.1 %
-    liked (7.1 % of clicks) and 0.23 % shared (0.8 % of clicks). Language-model users, for comparison, are positive 40 to 60 % of the
-    time. Comments are put at 0.5 % of clicks. For the mindset's speeds and the hazards there is no public log to read them from: they
-    are chosen so that sessions last about 6 turns for random slates and 10 for good ones. Fit them to a log of your own with
-    `recoworld.simulators.calibration`.
+    **Where the defaults come from.** What parts liked from unliked is steered by the fidelity harness on MovieLens-1M (docs/LOG.md,
+    2026-11-21): `click_attraction`, `click_interest` and `focus_strength` are such that training users' later choices are likely, that
+    users differ as people do, and that recommenders are ranked as the log ranks them. Rates are set so that a good personalised policy
+    (EASE on ML-1M) meets those of a large video feed: Tenrec's QK-video log (Yuan et al. 2022, arXiv 2210.10629) counts 493,458,970
+    impressions, of which 28.8 % were clicked, 2.1 % liked (7.1 % of clicks) and 0.23 % shared (0.8 % of clicks). Language-model users,
+    for comparison, are positive 40 to 60 % of the time. Comments are put at 0.5 % of clicks. For the mindset's speeds and the hazards
+    there is no public log to read them from: they are chosen so that sessions last about 6 turns for random slates and 10 for good ones.
+    Fit them to a log of your own with `recoworld calibrate`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -40,11 +42,11 @@ class BehavioralConfig(BaseModel):
     epochs: Annotated[int, Field(ge=1, le=200)] = 8
 
     # the click
-    click_base: LogOdds = -5.75
+    click_base: LogOdds = -6.6
     """Log-odds of a click on an examined item without any appeal."""
-    click_attraction: Weight = 5.5
+    click_attraction: Weight = 7.0
     """Weight of the attraction (1 is the mean of the user's fifty most attractive items)."""
-    click_interest: Weight = 5.0
+    click_interest: Weight = 3.5
     """Weight of the match with the current interest."""
     click_satiation: Weight = 4.0
     """Weight of the squared satiation."""
@@ -97,7 +99,7 @@ class BehavioralConfig(BaseModel):
     # interest and satiation
     focus: Share = 0.5
     """Share of sessions that begin with a genre in mind."""
-    focus_strength: Weight = 1.1
+    focus_strength: Weight = 1.5
     interest_pull: Share = 0.1
     """Speed at which interest returns to the user's own taste."""
     interest_click: Weight = 0.08

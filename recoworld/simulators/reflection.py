@@ -23,7 +23,7 @@ genre, and how little that one interests; share of well-known items; stars above
 genre was in mind, if the best click has no people; wanted and overdone eras; 1 if the catalogue has no years."""
 
 _URGENCY: dict[tuple[Kind, Aspect], dict[str, float]] = {
-    (Kind.MORE, Aspect.GENRE): {"one": 0.6, "want": 2.0},
+    (Kind.MORE, Aspect.GENRE): {"one": 0.6, "want": 1.3},
     (Kind.LESS, Aspect.GENRE): {"one": -0.4, "surfeit": 2.0, "bored": 1.0},
     (Kind.AVOID, Aspect.GENRE): {"one": -0.6, "surfeit": 1.5, "dislike": 3.0},
     (Kind.ONLY, Aspect.GENRE): {"one": 1.2, "glad": -1.0, "aimless": _NEVER},

@@ -30,7 +30,7 @@ def asks(witness: Witness) -> int:
 
 
 def measure(witness: Witness) -> Json:
-    """Accuracy, precision, recall and F1 at 1:1, 1:3 and 1:9, beside those of popularity (its threshold tuned alike), always yes, a coin."""
+    """Accuracy, precision, recall and F1 at 1:1, 1:3 and 1:9, beside popularity (its threshold tuned alike), always yes, and a coin."""
     panel = witness.panel
     training = make_panel(panel.truth, users=len(panel.users), seed=panel.seed, split_seed=panel.split.seed, group="train")
     asked = mixtures(training, 1)

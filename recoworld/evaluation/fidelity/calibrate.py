@@ -9,21 +9,21 @@ the weight of attraction comes out somewhat high.
 `click_interest` (`recoworld.evaluation.fidelity.coefficients`), on what training users took after their visible part, among items that
 they never met. Drawn at random over the catalogue (the default) these are nearest to what a person browses past; matched in popularity or
 genre they ask for taste alone, and give weights for which popularity and genre are worth too little. Such a log cannot tell how often
-people click (the click rate in EASE's sessions with training users stays as it was), how far down they look, what they do after a click, how
-they tire, when they leave, nor anything that needs the order of slates.
+people click (the click rate in EASE's sessions with training users stays as it was), how far down they look, what they do after a click,
+how they tire, when they leave, nor anything that needs the order of slates.
 
 **For any simulator** a temperature and a prior on popularity (`recoworld.evaluation.fidelity.correction`) are fitted on the same
 questions, on top of the weights. They mend choices in a report or an analysis; no simulator's behaviour in a session changes by them.
 
-Everything is built on `Panel.known`: neither what training users took later nor anything of the test users' is in the simulator that is
-fitted, so what is measured on test users is what it does on people it has never seen.
+Everything is built on `Panel.known`, and the simulator that is fitted has learned from neither the training users who are asked, at most
+half of them (else it would know their tastes better than it knows a stranger's), nor the test users, on whom it is measured.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +34,7 @@ from recoworld.datasets import load_dataset
 from recoworld.errors import CacheUnwritable, ConfigError
 from recoworld.evaluation.fidelity.candidate import candidate
 from recoworld.evaluation.fidelity.choice import calibration, gain, ranked, shares_of_counts
-from recoworld.evaluation.fidelity.coefficients import ClickRate, fit_choices
+from recoworld.evaluation.fidelity.coefficients import ClickRate, fit_choices, with_config
 from recoworld.evaluation.fidelity.correction import Correction, fit_correction
 from recoworld.evaluation.fidelity.panel import Panel, make_panel
 from recoworld.evaluation.fidelity.questions import NEGATIVES, Negatives, Questions, choices
@@ -56,6 +56,8 @@ if TYPE_CHECKING:
 
 SIZE = 20
 """Items of a question; of a small catalogue a fifth at most."""
+FEWEST = {"train": 25, "test": 2}
+"""Users of whom something is held out."""
 SESSIONS = 300
 """Of training users, in which the click rate is counted."""
 Told = Callable[[str, int], None]
@@ -91,7 +93,8 @@ class Calibrated:
                 with replacing(folder / name) as temporary:
                     temporary.write_text(content, encoding="utf-8")
             except OSError as error:
-                raise CacheUnwritable(f"cannot write to {folder} ({error.strerror or error}); choose another folder, or free the disk") from None
+                why = error.strerror or error
+                raise CacheUnwritable(f"cannot write to {folder} ({why}); choose another folder, or free the disk") from None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         from recoworld.evaluation.fidelity.calibrate_show import tables
@@ -109,43 +112,50 @@ def calibrate(
     seed: int = 0,
     split_seed: int = 0,
     negatives: Negatives = "random",
+    click_rate: float | None = None,
     out: str | Path | None = None,
     told: Told | None = None,
 ) -> Calibrated:
     """Fit a simulator to a data set's training users. The module's docstring says how, and what which log cannot tell.
 
     simulator: a name in `recoworld.registry.SIMULATORS`. settings: its own, to start from. users: how many training users to fit on, and
-    test users to measure on; None for all. out: folder to `Calibrated.save` to.
+    test users to measure on; None for all. click_rate: of what EASE shows, where you know it. out: folder to `Calibrated.save` to.
     Raises ConfigError, UnknownName, DatasetError; ConfigError too where too few people took anything after their visible part.
     """
     if negatives not in NEGATIVES:
         raise ConfigError(f"negatives: got {negatives!r}; expected one of {', '.join(NEGATIVES)}")
     say = told or (lambda doing, slates: None)
     who, data = candidate(simulator, settings), load_dataset(dataset, data_dir=data_dir)
-    panels = {group: make_panel(data, users=users, seed=seed, split_seed=split_seed, group=group) for group in ("train", "test")}
+    if click_rate is not None and not 0 < click_rate < 1:
+        raise ConfigError(f"click_rate: got {click_rate}; expected a share between 0 and 1")
+    panels = {group: _panel(data, group, users=users, seed=seed, split_seed=split_seed) for group in FEWEST}
     train, test = panels["train"], panels["test"]
 
     size = max(2, min(SIZE, len(data.catalog) // 5))
     asked = {group: choices(panel, negatives, size=size) for group, panel in panels.items()}
-    people = who.of(train.known, train.split)
+    known, others = train.known, replace(train.split, train=np.setdiff1d(train.split.train, train.users))
+    people, strangers = who.of(known, train.split), who.of(known, others)
     say("fitting", 0)
-    fitted, rates, notes = _fit(people, data, train, asked["train"], seed)
+    fitted, rates, notes = _fit(people, strangers, data, train, asked["train"], click_rate, seed)
     config = who.settings | {name: entry["after"] for name, entry in fitted.items()}
-    stages = {"before": people} | ({"after": candidate(simulator, config).of(train.known, train.split)} if fitted else {})
+    stages = {"before": people}
+    if fitted:
+        last = candidate(simulator, config)
+        stages["after"], strangers = last.of(known, train.split), last.of(known, others)
 
-    def chances(group: str, stage: str) -> Floats:
-        witness = Witness(who.name, stages[stage], panels[group], told=lambda slates: say(f"asking {group} users", slates))
+    def chances(group: str, asking: UserSimulator) -> Floats:
+        witness = Witness(who.name, asking, panels[group], told=lambda slates: say(f"asking {group} users", slates))
         return witness.chances(asked[group].users, asked[group].items)
 
-    last = list(stages)[-1]
-    crowd = {group: train.known.catalog.popularity[questions.items] for group, questions in asked.items()}
-    correction, found = fit_correction(chances("train", last), crowd["train"], asked["train"].taken)
-    answers = {stage: chances("test", stage) for stage in stages}
+    crowd = {group: known.catalog.popularity[questions.items] for group, questions in asked.items()}
+    correction, found = fit_correction(chances("train", strangers), crowd["train"], asked["train"].taken)
+    answers = {stage: chances("test", made) for stage, made in stages.items()}
     pi = {stage: Correction().shares(answer, crowd["test"]) for stage, answer in answers.items()}
-    pi["corrected"] = correction.shares(answers[last], crowd["test"])
-    about = {"simulator": who.name, "simulator_config": who.settings, "dataset": dataset, "users": users, "seed": seed, "split_seed": split_seed}
+    pi["corrected"] = correction.shares(list(answers.values())[-1], crowd["test"])
     facts: Json = {
-        "settings": about | {"negatives": negatives, "version": __version__},
+        "settings": {"simulator": who.name, "simulator_config": who.settings, "dataset": dataset}
+        | {"users": users, "seed": seed, "split_seed": split_seed, "negatives": negatives}
+        | {"click_rate": click_rate, "version": __version__},
         "fitted": fitted,
         "correction": asdict(correction) | {"errors": dict(zip(("weight", "prior"), found.errors.tolist(), strict=True))},
         "train": {"questions": len(asked["train"].users), "users": len(np.unique(asked["train"].users))},
@@ -158,6 +168,19 @@ def calibrate(
     if out is not None:
         made.save(Path(out).expanduser())
     return made
+
+
+def _panel(data: Dataset, group: str, *, users: int | None, **drawn: int) -> Panel:
+    if group == "train":
+        half = max(2, len(data.split(seed=drawn["split_seed"]).train) // 2)
+        users = half if users is None else min(users, half)
+    panel = make_panel(data, group=group, users=users, **drawn)
+    if len(panel.users) < FEWEST[group]:
+        raise ConfigError(
+            f"data set {panel.truth.name!r}: {len(panel.users)} users of the group {group!r} did something after their visible part; "
+            f"expected at least {FEWEST[group]}: what is fitted to fewer is noise"
+        )
+    return panel
 
 
 def _measured(pi: dict[str, Doubles], asked: Questions, crowd: Floats, seed: int) -> Json:
@@ -178,37 +201,44 @@ def _measured(pi: dict[str, Doubles], asked: Questions, crowd: Floats, seed: int
     return out
 
 
-def _fit(people: UserSimulator, data: Dataset, train: Panel, asked: Questions, seed: int) -> tuple[Json, Json, list[str]]:
-    """Coefficients before and after, rates, and what there is to say."""
-    if type(people) is not BehavioralSimulator:  # a subclass may have equations of its own
+def _fit(
+    people: UserSimulator,
+    strangers: UserSimulator,
+    data: Dataset,
+    train: Panel,
+    asked: Questions,
+    click_rate: float | None,
+    seed: int,
+) -> tuple[Json, Json, list[str]]:
+    """Coefficients before and after, rates, and what there is to say. strangers: the simulator to whom the asked users are new."""
+    if type(people) is not BehavioralSimulator or type(strangers) is not BehavioralSimulator:  # a subclass may have its own equations
         return {}, {}, ["Only the behavioural simulator's own coefficients can be fitted: here the correction alone is."]
     if data.impressions is not None:
         groups = np.concatenate([train.truth_split.train, train.truth_split.test])
         shown = data.impressions.take(np.isin(data.impressions.users, groups))
         found = calibrate_rates(people, shown, test=train.truth_split.test, seed=seed)
         return (
-            _changes(people.config, found.config.model_dump()),
+            _changes(people.config, found.config, {}),
             {"observed": found.observed, "before": found.before, "after": found.after},
             [f"Fitted on {found.fitted_slates:,} slates that training users were shown."],
         )
-    policy, rate = _reference(train)
-    weights, fit = fit_choices(people, asked, rate, seed=seed)
-    changed = _changes(people.config, weights)
-    for coefficient, error in zip(weights, fit.errors.tolist(), strict=False):  # none of the base
-        if coefficient in changed:
-            changed[coefficient]["error"] = error
-    return changed, {}, [f"The log tells what was taken, not what was shown: the click rate in sessions with the policy {policy!r} was kept."]
+    policy, rate = _reference(train, people)
+    config, errors = fit_choices(strangers, asked, rate, wanted=click_rate, seed=seed)
+    kept = f"the click rate in sessions with {policy!r} was " + ("kept" if click_rate is None else f"set to {click_rate:g}")
+    return _changes(people.config, config, errors), {}, [f"The log tells what was taken, not what was shown: {kept}."]
 
 
-def _changes(before: BehavioralConfig, after: dict[str, Any]) -> Json:
+def _changes(before: BehavioralConfig, after: BehavioralConfig, errors: dict[str, float]) -> Json:
     """What is no longer as it was."""
-    rounded = {name: round(value, 4) for name, value in after.items() if isinstance(value, float)}
+    rounded = {name: (getattr(before, name), round(value, 4)) for name, value in after.model_dump().items() if isinstance(value, float)}
     return {
-        name: {"before": getattr(before, name), "after": value} for name, value in rounded.items() if value != round(getattr(before, name), 4)
+        name: {"before": old, "after": new} | ({"error": errors[name]} if name in errors else {})
+        for name, (old, new) in rounded.items()
+        if new != round(old, 4)
     }
 
 
-def _reference(train: Panel) -> tuple[str, ClickRate]:
+def _reference(train: Panel, people: BehavioralSimulator) -> tuple[str, ClickRate]:
     """The reference policy's name, and the click rate in its sessions: EASE, or popularity where the catalogue is too large for it."""
     name = "ease"
     try:
@@ -218,7 +248,8 @@ def _reference(train: Panel) -> tuple[str, ClickRate]:
         policy = train.policy(name)
     users = train.users[:SESSIONS]
 
-    def rate(simulator: BehavioralSimulator) -> float:
+    def rate(config: BehavioralConfig) -> float:
+        simulator = with_config(people, config.model_dump())
         world = World(train.known, train.split, simulator, slate_size=min(10, len(train.known.catalog)))
         table = rollout(world, policy, users, np.zeros(len(users), np.int64))
         return float(table.clicks.sum() / (table.turns.sum() * world.slate_size))

@@ -50,12 +50,9 @@ def _fitted(fitted: Json) -> Table:
 def _measured(facts: Json) -> Table:
     test = facts["test"]
     stages = [stage for stage in STAGES if stage in test["log_loss"]]
-    table = _table(
-        f"{facts['settings']['simulator']} on {facts['settings']['dataset']}: {test['questions']:,} choices of {test['users']:,} test users, "
-        f"1 of {test['shown']}",
-        "",
-        *(STAGES[stage] for stage in stages),
-    )
+    about = f"{facts['settings']['simulator']} on {facts['settings']['dataset']}"
+    title = f"{about}: {test['questions']:,} choices of {test['users']:,} test users, 1 of {test['shown']}"
+    table = _table(title, "", *(STAGES[stage] for stage in stages))
     for metric, name in _METRICS.items():
         table.add_row(name, *(_figure(test[metric].get(stage)) for stage in stages))
     table.add_row("change", *(_figure(test["log_loss"][stage].get("change")) for stage in stages))

@@ -9,6 +9,9 @@ may open, gives the odds of a conditional logit (`recoworld.evaluation.fidelity.
 it tells of interest is how far the mean over moods helps, so that a weight near 0 means that the moods which the simulator draws explain
 nothing, not that people have none.
 
+A weight whose regressor is the same for all items of each question stays as it was. Where the catalogue has one genre or none, nobody
+can come with one in mind: `focus` is 0.
+
 How often people click at all such a log does not tell either: `click_base` is set anew so that the click rate in sessions with a reference
 policy stays what it was. With a lower weight of interest less is gained by clicks in the course of a session; the base makes up for it.
 """
@@ -24,36 +27,54 @@ from recoworld.evaluation.fidelity.questions import Questions
 from recoworld.evaluation.fidelity.sums import Doubles
 from recoworld.luck import Luck, combine
 from recoworld.simulators.behavioral import BehavioralSimulator, F
-from recoworld.types import Ints
+from recoworld.simulators.config import BehavioralConfig
+from recoworld.types import Bools, Ints
 
 WEIGHTS = ("click_attraction", "click_interest")
 MOODS = 8
-_ROUNDS, _STEPS, _NEAR = 2, 8, 0.02
-ClickRate = Callable[[BehavioralSimulator], float]
+_ROUNDS, _STEPS, _NEAR = 3, 8, 0.02
+ClickRate = Callable[[BehavioralConfig], float]
 
 
 def fit_choices(
-    simulator: BehavioralSimulator, asked: Questions, click_rate: ClickRate, *, moods: int = MOODS, seed: int = 0
-) -> tuple[dict[str, float], Fitted]:
-    """`WEIGHTS` and `click_base`, and how sure the weights are.
+    simulator: BehavioralSimulator,
+    asked: Questions,
+    click_rate: ClickRate,
+    *,
+    wanted: float | None = None,
+    moods: int = MOODS,
+    seed: int = 0,
+) -> tuple[BehavioralConfig, dict[str, float]]:
+    """The config, and the standard errors of the weights that were fitted.
 
-    click_rate: of shown items, in sessions with the reference policy; what it is of `simulator` is kept, to 2 % of its odds.
+    click_rate: of shown items, in sessions with the reference policy, under a config. wanted: what it shall be, to 2 % of its odds; None
+    for what it is.
     """
-    wanted = _log_odds(click_rate(simulator))
+    aim = _log_odds(click_rate(simulator.config) if wanted is None else wanted)
+    if len(simulator.catalog.genre_names) < 2:
+        simulator = with_config(simulator, {"focus": 0.0})
     for _ in range(_ROUNDS):  # the base hardly matters to the choice
-        found = fit_weights(simulator, asked, moods=moods, seed=seed)
-        simulator = _changed(simulator, dict(zip(WEIGHTS, map(float, found.weights), strict=True)))
+        found, free = fit_weights(simulator, asked, moods=moods, seed=seed)
+        names = [name for name, varies in zip(WEIGHTS, free, strict=True) if varies]
+        simulator = with_config(simulator, dict(zip(names, map(float, found.weights), strict=True)))
+        moved = False
         for _ in range(_STEPS):  # the log-odds of the rate rise about as fast as the base
-            short = wanted - _log_odds(click_rate(simulator))
+            short = aim - _log_odds(click_rate(simulator.config))
             if abs(short) < _NEAR:
                 break
-            simulator = _changed(simulator, {"click_base": simulator.config.click_base + short})
-    return {name: getattr(simulator.config, name) for name in (*WEIGHTS, "click_base")}, found
+            simulator, moved = with_config(simulator, {"click_base": simulator.config.click_base + short}), True
+        if not moved:
+            break
+    return simulator.config, dict(zip(names, found.errors.tolist(), strict=True))
 
 
-def fit_weights(simulator: BehavioralSimulator, asked: Questions, *, moods: int = MOODS, seed: int = 0) -> Fitted:
-    """`WEIGHTS` at the simulator's own `click_base`. seed: of the moods."""
+def fit_weights(simulator: BehavioralSimulator, asked: Questions, *, moods: int = MOODS, seed: int = 0) -> tuple[Fitted, Bools]:
+    """`WEIGHTS` at the simulator's own `click_base`: those that can be told, and which they are. seed: of the moods."""
+    start = np.array([getattr(simulator.config, name) for name in WEIGHTS])
     slopes, rest = _opened(simulator, asked.users, asked.items, moods, seed)
+    free = np.ptp(slopes, axis=3).max(axis=(1, 2)) > 1e-6
+    rest = rest + np.tensordot(start[~free], slopes[~free], 1)
+    slopes = slopes[free]
 
     def log_odds(weights: Doubles) -> tuple[Doubles, Doubles]:
         taken = 1 / (1 + np.exp(-np.clip(np.tensordot(weights, slopes, 1) + rest, -500, 500)))  # [moods, m, c]
@@ -61,8 +82,13 @@ def fit_weights(simulator: BehavioralSimulator, asked: Questions, *, moods: int 
         rise = taken * (1 - taken) / (p * (1 - p)) / moods
         return np.log(p / (1 - p)), np.einsum("rmc,frmc->fmc", rise, slopes)
 
-    start = np.array([getattr(simulator.config, name) for name in WEIGHTS])
-    return fitted(log_odds, asked.taken, start, np.zeros(len(WEIGHTS)))
+    return fitted(log_odds, asked.taken, start[free], np.zeros(int(free.sum()))), free
+
+
+def with_config(simulator: BehavioralSimulator, update: dict[str, float]) -> BehavioralSimulator:
+    """The same people with other coefficients."""
+    config = simulator.config.model_copy(update=update)
+    return BehavioralSimulator(simulator.catalog, simulator.taste, config, seed=simulator.seed, native=simulator.native)
 
 
 def _opened(simulator: BehavioralSimulator, users: Ints, slates: Ints, moods: int, seed: int) -> tuple[Doubles, Doubles]:
@@ -75,12 +101,6 @@ def _opened(simulator: BehavioralSimulator, users: Ints, slates: Ints, moods: in
         slopes[:, mood] = attraction, (x @ opening.interest[:, :, None])[:, :, 0]
         rest[mood, :, 0] = opening.bias - c.click_fatigue * opening.levels[:, F]
     return slopes, rest
-
-
-def _changed(simulator: BehavioralSimulator, update: dict[str, float]) -> BehavioralSimulator:
-    """The same people with other coefficients."""
-    config = simulator.config.model_copy(update=update)
-    return BehavioralSimulator(simulator.catalog, simulator.taste, config, seed=simulator.seed, native=simulator.native)
 
 
 def _log_odds(rate: float) -> float:

@@ -15,8 +15,8 @@ An answer is the log-odds of an item being taken; of simulators without `chances
 often both times said the same, beside *chance* (what the rates alone would give). *another_person*: somebody else answering the same
 questions. *uniform*: a pick at random.
 
-**Position bias** is the share of the variance within slates that the slot explains, judged by how the same item fares in two slots: 1 for
-who always takes the first, 0 for who never minds.
+**Position bias** is the share of the variance within slates that the slot explains, judged by how the same item fares in two slots, less
+what chance alone would seem to explain: 1 for who always takes the first, about 0 for who never minds.
 """
 
 from __future__ import annotations
@@ -140,18 +140,25 @@ class _Pairs:
         return np.asarray((best * (1 + self.rng.random(chances.shape))).argmax(axis=1))
 
 
-def slot_effects(order: Ints, values: Doubles, again: Doubles, users: Ints, seed: int) -> Doubles:
+def slot_effects(order: Ints, values: Doubles, again: Doubles, users: Ints, seed: int) -> tuple[Doubles, Doubles]:
     """What each slot adds to the value of an item in it, over resamples of users ``[1 + resamples, c]``; the effects sum to 0.
 
     values: of the items in slots 0, 1, ... ``[m, c]``; again: of the same items when item i stood in slot ``order[:, i]``. Least squares on
-    the differences, so that what the items are worth plays no part.
+    the differences, so that what the items are worth plays no part. Also returns by how much noise alone raises the mean of the squared
+    effects ``[1 + resamples]``: once on the sample, twice on a resample, which adds its own.
     """
     m, c = order.shape
-    design = np.eye(c)[None] - np.eye(c)[order]  # [m, c items, c slots]
-    columns = np.concatenate([(design.transpose(0, 2, 1) @ design).reshape(m, c * c), np.einsum("mij,mi->mj", design, values - again)], axis=1)
-    sums = drawn_sums(columns, users, seed=seed)
-    normal = sums[:, : c * c].reshape(-1, c, c) + m / c  # of all solutions the one that sums to 0
-    return np.asarray(np.linalg.solve(normal + 1e-9 * np.eye(c), sums[:, c * c :, None])[:, :, 0])
+    design, apart = np.eye(c)[None] - np.eye(c)[order], values - again  # [m, c items, c slots] and [m, c]
+    apart -= apart.mean(axis=1, keepdims=True)  # a slate's mean is nothing that slots could explain
+    squares, products = design.transpose(0, 2, 1) @ design, np.einsum("mij,mi->mj", design, apart)
+    columns = [squares.reshape(m, c * c), products, np.square(apart).sum(axis=1, keepdims=True)]
+    normal, right, whole = np.split(drawn_sums(np.concatenate(columns, axis=1), users, seed=seed), [c * c, c * c + c], axis=1)
+    level = m / c  # of all solutions the one that sums to 0
+    inverse = np.linalg.inv(normal.reshape(-1, c, c) + level + 1e-9 * np.eye(c)) - 1 / (level * c * c)
+    effects = (inverse @ right[:, :, None])[:, :, 0]
+    rest = np.maximum(whole[:, 0] - (effects * right).sum(axis=1), 0) / max(m * (c - 1) - (c - 1), 1)
+    raised = np.trace(inverse, axis1=1, axis2=2) * rest / c
+    return effects, raised * np.where(np.arange(len(raised)) > 0, 2, 1)
 
 
 def position(compared: _Pairs, order: Ints, first: Floats, moved: Floats) -> Json:
@@ -164,17 +171,17 @@ def position(compared: _Pairs, order: Ints, first: Floats, moved: Floats) -> Jso
     answers = np.stack([compared.answers(chances) for chances in (first, moved)])
     centred = answers - answers.mean(axis=2, keepdims=True)
     picks = np.stack([compared.picks(chances)[:, None] == np.arange(c) for chances in (first, moved)]).astype(np.float64)
-    effects = slot_effects(order, answers[0], answers[1], users, seed)
+    effects, noise = slot_effects(order, answers[0], answers[1], users, seed)
     both = np.stack([np.square(centred).mean(axis=(0, 2)), (first + moved).mean(axis=1) / 2, np.ones(m)], axis=1)
     variance, chance, n = drawn_sums(both, users, seed=seed).T
     total = np.where(variance > 1e-12 * n, variance / n, np.nan)
     slots = (np.arange(c) - (c - 1) / 2) / np.arange(c).std()
     by_slot = {
-        "chance": slot_effects(order, first.astype(np.float64), moved.astype(np.float64), users, seed) + (chance / n)[:, None],
-        "picked": slot_effects(order, picks[0], picks[1], users, seed) + 1 / c,
+        "chance": slot_effects(order, first.astype(np.float64), moved.astype(np.float64), users, seed)[0] + (chance / n)[:, None],
+        "picked": slot_effects(order, picks[0], picks[1], users, seed)[0] + 1 / c,
     }
     return {
-        "bias": figure(np.square(effects).mean(axis=1) / total) | {"nothing": {"value": 0.0}},
+        "bias": figure((np.square(effects).mean(axis=1) - noise) / total) | {"nothing": {"value": 0.0}},
         "correlation": figure((effects * slots).mean(axis=1) / np.sqrt(total)) | {"nothing": {"value": 0.0}},
         "by_slot": [{"slot": j} | {name: figure(values[:, j]) for name, values in by_slot.items()} for j in range(c)],
     }

@@ -74,20 +74,18 @@ def no_better_than_popularity(sections: Json) -> str | None:
     figure = "choice/popularity_matched/ndcg@10"
     if above(sections, figure, f"{figure}/popularity") is not False:
         return None
-    return "Among items of the same popularity it chooses no better than popularity does: it knows the crowd, not the person."
+    return "Among items of the same popularity it is not seen to choose better than popularity does: it may know the crowd, not the person."
 
 
 def copies_popularity(sections: Json) -> str | None:
-    """NDCG@10 within popularity's interval among random items, above chance, and at chance among equally popular ones."""
-    figure, popular = value(sections, "choice/random/ndcg@10"), bounds(sections, "choice/random/ndcg@10/popularity")
-    matched = "choice/popularity_matched/ndcg@10"
+    """NDCG@10 within popularity's interval and above chance among random items, not above popularity's among equally popular ones."""
+    whole, matched = "choice/random/ndcg@10", "choice/popularity_matched/ndcg@10"
+    figure, popular = value(sections, whole), bounds(sections, f"{whole}/popularity")
     if figure is None or popular is None or not popular[0] <= figure <= popular[1]:
         return None
-    if not above(sections, "choice/random/ndcg@10", "choice/random/ndcg@10/uniform"):
+    if not above(sections, whole, f"{whole}/uniform") or above(sections, matched, f"{matched}/popularity") is not False:
         return None
-    if above(sections, matched, f"{matched}/uniform") is not False:
-        return None
-    return "It copies popularity: as good as popularity among random items, and blind among equally popular ones."
+    return "It copies popularity: as good as popularity among random items, and no better where all are equally popular."
 
 
 def always_yes(sections: Json) -> str | None:
@@ -102,13 +100,12 @@ def always_yes(sections: Json) -> str | None:
 
 
 def one_person(sections: Json) -> str | None:
-    """Its users are as unlike as copies of one person, or less than `VARIETY` as much as people are."""
+    """Its users are surely less unlike than people, and as alike as copies of one person, or less than `VARIETY` as unlike as people."""
     apart = above(sections, "diversity/ratio", "diversity/ratio/one_person")
-    share = value(sections, "diversity/excess_relative_to_human")
-    if apart is None or (apart and (share is None or share >= VARIETY)):
+    share, interval = value(sections, "diversity/excess_relative_to_human"), bounds(sections, "diversity/excess_relative_to_human")
+    if apart is None or share is None or interval is None or interval[1] >= 1 or (apart and share >= VARIETY):
         return None
-    much = "" if share is None else f" ({max(share, 0):.0%} of how unlike people are)"
-    return f"Its users are all the same person{much}: averages over them hide that nobody is there."
+    return f"Its users are one and the same person: they are {max(share, 0):.0%} as unlike each other as people are."
 
 
 def odd_ratings(sections: Json) -> str | None:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from recoworld.evaluation.fidelity.report import Report
 
-SIMULATOR, PEOPLE, RECOMMENDER, CROWD, BLIND = "#0072B2", "#D55E00", "#009E73", "#8C8C8C", "#CFCFCF"
-STYLE = {
+SIMULATOR, LIGHT, PEOPLE, RECOMMENDER, CROWD, BLIND = "#0072B2", "#56B4E9", "#D55E00", "#009E73", "#8C8C8C", "#CFCFCF"
+STYLE: dict[Any, Any] = {
     "font.size": 10,
     "axes.titlesize": 11,
     "axes.titleweight": "bold",
@@ -43,6 +43,7 @@ def drawn(report: Report) -> dict[str, bytes]:
     try:
         import matplotlib
         from matplotlib.figure import Figure
+        from matplotlib.layout_engine import ConstrainedLayoutEngine
     except ImportError:
         raise MissingExtra("matplotlib", "notebooks", "drawing the pictures of a fidelity report") from None
     there = {name: draw for name, draw in PICTURES.items() if at(report.sections, NEEDS[name]) is not None}
@@ -55,7 +56,7 @@ def drawn(report: Report) -> dict[str, bytes]:
         if there:
             columns = min(3, len(there))
             lines = -(-len(there) // columns)
-            figure = Figure(figsize=(5.4 * columns, 4.0 * lines + 0.5), layout="constrained")
+            figure = Figure(figsize=(5.4 * columns, 4.0 * lines + 0.5), layout=ConstrainedLayoutEngine(wspace=0.04, hspace=0.05))
             figure.suptitle(title(report)[:1].upper() + title(report)[1:], x=0.01, ha="left", fontsize=13)
             for place, draw in enumerate(there.values(), 1):
                 draw(figure.add_subplot(lines, columns, place), report.sections)
@@ -94,8 +95,9 @@ def reliability(axes: Axes, sections: Json) -> None:
     curve = at(sections, "choice/popularity_matched/reliability")
     said = [point["said"] for point in curve]
     came = [point["came"] for point in curve]
+    height = [max(c["value"], 1e-4) for c in came]  # 0 has no place on a logarithmic axis
     axes.axline((0, 0), slope=1, color=CROWD, linestyle="--", linewidth=1, label="as said")
-    axes.errorbar(said, [max(c["value"], 1e-4) for c in came], yerr=_error(came), color=SIMULATOR, marker="o", markersize=4.5, label="simulator")
+    axes.errorbar(said, height, yerr=_error(came), color=SIMULATOR, marker="o", markersize=4.5, label="simulator")
     low = min(min(said), *(c["low"] if c["low"] else c["value"] for c in came if c["value"])) / 1.5
     high = max(max(said), *(c["high"] or c["value"] for c in came)) * 1.4
     axes.set(xscale="log", yscale="log", xlim=(max(low, 1e-4), min(high, 1)), ylim=(max(low, 1e-4), min(high, 1)))
@@ -113,7 +115,8 @@ def ratings(axes: Axes, sections: Json) -> None:
     for offset, key, words, colour in ((-0.2, "human", "people", PEOPLE), (0.2, "simulated", "simulator", SIMULATOR)):
         bars = axes.bar([star + offset for star in range(1, 6)], found[key], width=0.38, color=colour, label=words)
         axes.bar_label(bars, [f"{share:.0%}" for share in found[key]], fontsize=8, padding=2)
-    axes.set(title="How many stars?", xlabel="stars", ylabel="share of the ratings", ylim=(0, 1.2 * max(found["human"] + found["simulated"])))
+    axes.set(title="How many stars?", xlabel="stars", ylabel="share of the ratings")
+    axes.set_ylim(0, 1.2 * max(found["human"] + found["simulated"]))
     axes.yaxis.set_major_formatter(_percent)
     axes.grid(False, axis="x")
     distance, floor = value(sections, "ratings/ks"), value(sections, "ratings/ks/human")
@@ -123,11 +126,17 @@ def ratings(axes: Axes, sections: Json) -> None:
 
 def diversity(axes: Axes, sections: Json) -> None:
     """How unlike users are."""
-    rows = (("uniform", "blind picks", BLIND), ("one_person", "one person", CROWD), ("human", "people", PEOPLE), ("", "simulator", SIMULATOR))
+    rows = (
+        ("/uniform", "blind picks", BLIND),
+        ("/one_person", "one person", CROWD),
+        ("/human", "people", PEOPLE),
+        ("", "simulator", SIMULATOR),
+    )
     for place, (row, _, colour) in enumerate(rows):
-        figure = at(sections, f"diversity/ratio/{row}" if row else "diversity/ratio")
+        figure = at(sections, f"diversity/ratio{row}")
         axes.barh(place, figure["value"] - 1, left=1, xerr=_error([figure]), color=colour, height=0.6)
-        axes.annotate(f"{figure['value']:.2f}", (max(figure["high"] or figure["value"], 1), place), (5, 0), textcoords="offset points", va="center")
+        end = max(figure["high"] or figure["value"], 1)
+        axes.annotate(f"{figure['value']:.2f}", (end, place), (5, 0), textcoords="offset points", va="center")
     axes.axvline(1, color="black", linewidth=1)
     axes.set_yticks(range(len(rows)), [words for _, words, _ in rows])
     axes.set(title="Are users unlike each other?", xlabel="distance between users over distance within one (1: all the same)")
@@ -138,17 +147,19 @@ def diversity(axes: Axes, sections: Json) -> None:
 def doses(axes: Axes, sections: Json) -> None:
     """What a session is worth, and what the log says, as slates get worse."""
     found = at(sections, "counterfactual/doses")
-    for key, words, colour, marker in (
-        ("relative_return", "simulator: value of a session", SIMULATOR, "o"),
-        ("relative_return/human", "people: NDCG@10 in the held-out log", PEOPLE, "s"),
+    for key, words, colour, marker, line in (
+        ("relative_return", "simulator: value of a session", SIMULATOR, "o", "-"),
+        ("relative_first_clicks", "simulator: clicks on the first slate", LIGHT, "^", "--"),
+        ("relative_return/human", "people: NDCG@10 in the held-out log", PEOPLE, "s", "-"),
     ):
         points = [at(dose, key) for dose in found]
         if any(value(dose, key) is None for dose in found):
-            continue
+            continue  # there was no value to begin with
         shares, values = [dose["share"] for dose in found], [point["value"] for point in points]
-        axes.errorbar(shares, values, yerr=_error(points), color=colour, marker=marker, markersize=5, label=words)
+        axes.errorbar(shares, values, yerr=_error(points), color=colour, marker=marker, markersize=5, linestyle=line, label=words)
     policy = at(sections, "counterfactual/policy")
-    axes.set(title="Does a worse recommender do worse?", xlabel=f"share of random items in the slates of {policy}", ylabel="of what undiluted slates reach")
+    axes.set(title="Does a worse recommender do worse?", xlabel=f"share of random items in the slates of {policy}")
+    axes.set_ylabel("of what undiluted slates reach")
     axes.set_ylim(bottom=0)
     axes.set_xticks([dose["share"] for dose in found])
     axes.xaxis.set_major_formatter(_percent)
@@ -167,14 +178,15 @@ def policies(axes: Axes, sections: Json) -> None:
         yerr=_error([row["return"] for row in rows]),
         fmt="o",
         color=SIMULATOR,
-        ecolor="#A9CCE3",
+        ecolor="#BBD9EC",
         elinewidth=1,
         capsize=0,
         markersize=5,
     )
     tau = bounds(sections, "policy_agreement/kendall_tau")
     words = "" if tau is None else f"Kendall's tau {value(sections, 'policy_agreement/kendall_tau'):.2f} ({tau[0]:.2f} to {tau[1]:.2f})"
-    axes.set(title="Are recommenders ranked as in the log?", xlabel="log: NDCG@10 of what people liked later", ylabel="simulator: value of a session")
+    axes.set(title="Are recommenders ranked as in the log?", xlabel="log: NDCG@10 of what people liked later")
+    axes.set_ylabel("simulator: value of a session")
     axes.margins(0.12)
     axes.text(0.02, 0.98, words, transform=axes.transAxes, va="top", fontsize=9)
     label(axes, x, y, [row["name"] for row in rows])
@@ -205,12 +217,10 @@ def _bars(axes: Axes, places: list[float], paths: list[str], sections: Json, **s
 
 
 def _error(figures: list[Json]) -> list[list[float]]:
-    """Lengths of the intervals' arms, downwards and upwards."""
-    ends = [
-        (f["value"], f["value"]) if f.get("low") is None else (min(f["low"], f["value"]), max(f["high"], f["value"])) for f in figures
-    ]
-    return [[f["value"] - low for f, (low, _) in zip(figures, ends, strict=True)], [high - f["value"] for f, (_, high) in zip(figures, ends, strict=True)]]
+    """Lengths of the intervals' arms, downwards and upwards; none where there is no interval, nor beyond it (`choice.calibration`)."""
+    down = [0.0 if f.get("low") is None else max(f["value"] - f["low"], 0.0) for f in figures]
+    return [down, [0.0 if f.get("high") is None else max(f["high"] - f["value"], 0.0) for f in figures]]
 
 
 def _percent(number: float, _: object = None) -> str:
-    return f"{number:.3g}".rstrip(".") if not 0.0005 < abs(number) else f"{100 * number:.3g} %"
+    return f"{100 * number:.3g} %"

@@ -9,7 +9,8 @@ Sessions go on as the log has them, whether or not the simulated user would have
 | liked, commented, shared | per click |
 | by_position, by_turn | the same by place on the page and by turn, from 0 |
 | position_error, turn_error | mean distance of these rates from people's, weighted by how often people were there |
-| leave | rate of leaving by turn, of those who are still there; `spoke` counts who gave an instruction, which people had no way to |
+| leave | rate of leaving by turn, of those still there; the turns weighted as people reach them |
+| leave.spoke | share of turns with an instruction, which people had no way to give |
 | turns | expected length of a session under these rates, up to the last turn that `LEAST` logged sessions reach |
 | watch | after a click: mean seconds and share of the duration, and the Kolmogorov-Smirnov distance of the seconds' distributions |
 | auc | by user: chance that an item clicked by the person has the higher simulated chance than one not clicked |
@@ -31,7 +32,7 @@ from numpy.typing import NDArray
 from recoworld.evaluation.fidelity.anchors import anchored
 from recoworld.evaluation.fidelity.replayed import MOST, Replay, replayed, sessions_of
 from recoworld.evaluation.fidelity.sums import Json, figure, means, ratio
-from recoworld.evaluation.fidelity.tallies import Tally, auc, compared, constant, curve, distance, error, length, rates
+from recoworld.evaluation.fidelity.tallies import Tally, auc, compared, constant, curve, distance, error, length, rates, standardised
 from recoworld.evaluation.fidelity.transcripts import slates_asked
 from recoworld.evaluation.fidelity.witness import Witness
 from recoworld.impressions import Impressions
@@ -61,11 +62,11 @@ def measure(witness: Witness) -> Json:
         why = f"the log {panel.truth.name!r} has no impressions: nobody knows what people were shown"
         return {"skipped": why, "simulated": anchored(witness)}
     some = sessions_of(log, panel.users, seed=panel.seed)
-    if not len(some.turn):
+    if some is None:
         return {"skipped": "no session of those who are asked was logged that a world can show"}
-    others = log.take(~np.isin(log.users, panel.users))
-    compared_ = _Compared(seen=replayed(witness, some), others=others if len(others.users) else some.log, seed=panel.seed)
-    return compared_.report(panel.known.catalog.popularity, panel.known.catalog.durations) | {"left_out": some.left_out}
+    not_asked = ~np.isin(log.users, panel.users)
+    both = _Compared(seen=replayed(witness, some), others=log.take(not_asked) if not_asked.any() else some.log, seed=panel.seed)
+    return both.report(panel.known.catalog.popularity, panel.known.catalog.durations) | {"left_out": some.left_out}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -126,9 +127,9 @@ class _Compared:
         there, left = (np.ones_like(seen.there)[:, None], seen.there[:, None]), (seen.ends[:, None], seen.simulated.left[:, None])
         sums, halves = self.tally.of(place, n, there, left), self.tally.halves(place, n, there, left)
         simulated, human = rates(sums)
-        overall = rates(sums.sum(axis=2, keepdims=True))
-        same = constant(sums, float(overall[1][0, 0]))
-        leave = compared(*(rate[:, 0] for rate in overall)) | {"by_turn": curve(sums, "turn")}
+        overall = standardised(sums)
+        same = constant(sums, float(overall[1][0]))
+        leave = compared(*overall) | {"by_turn": curve(sums, "turn")}
         rows = {"human": halves, "global_rate": same}
         leave["turn_error"] = figure(error(sums)) | {row: figure(error(each)) for row, each in rows.items()}
         leave["spoke"] = means({"spoke": seen.spoke}, seen.log.users, seed=self.seed)["spoke"]

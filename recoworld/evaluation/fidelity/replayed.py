@@ -19,7 +19,7 @@ from recoworld.world import World
 
 MOST = 6000
 """Slates, in whole sessions."""
-LONGEST = 50
+LONGEST = 20
 """Turns of a session; later ones are left out."""
 _CHUNK = 1024
 _DEEDS = ("clicked", "liked", "commented", "shared", "watch", "left")
@@ -56,8 +56,8 @@ class Replay(Batch):
     """The simulated chance of a click ``[m, k]``; where the simulator knows none, 1 for clicked, 1/2 for not looked at, 0 for skipped."""
 
 
-def sessions_of(log: Impressions, users: Ints, *, seed: int, most: int = MOST, longest: int = LONGEST) -> Logged:
-    """Sessions of these users, drawn at random until there are `most` slates; one session at least."""
+def sessions_of(log: Impressions, users: Ints, *, seed: int, most: int = MOST, longest: int = LONGEST) -> Logged | None:
+    """Sessions of these users, drawn at random until there are `most` slates; one session at least, None where there is none."""
     mine = np.flatnonzero(np.isin(log.users, users))
     number = np.arange(len(mine)) if log.sessions is None else log.sessions[mine].astype(np.int64)
     names = np.stack([log.users[mine].astype(np.int64), number])
@@ -66,13 +66,15 @@ def sessions_of(log: Impressions, users: Ints, *, seed: int, most: int = MOST, l
     place = np.random.Generator(np.random.PCG64([seed, 10])).permutation(int(session.max(initial=-1)) + 1)
     order = np.lexsort((np.arange(len(mine)), place[session]))
     order = order[~np.isin(session[order], broken)]
+    if not order.size:
+        return None
     starts = np.flatnonzero(np.diff(session[order], prepend=-1))
     lengths = np.diff(np.append(starts, len(order)))
     turn = np.arange(len(order)) - np.repeat(starts, lengths)
     last = turn == np.repeat(lengths, lengths) - 1
     order, last, turn = order[turn < longest], last[turn < longest], turn[turn < longest]
     heads = np.append(np.flatnonzero(turn == 0), len(turn))
-    end = int(heads[max(min(1, len(heads) - 1), int(np.searchsorted(heads, most, "right")) - 1)])
+    end = int(heads[max(1, int(np.searchsorted(heads, most, "right")) - 1)])
     part = log.take(mine[order[:end]])
     return Logged(log=part, turn=turn[:end], ends=last[:end] if part.left is None else part.left, left_out=len(broken))
 

@@ -41,7 +41,8 @@ def fidelity(
 
     Args:
         simulator: A registered name, a preset's, "module:Class", a builder, or a simulator; built on `Dataset.known` alone.
-        dataset: As for `recoworld.datasets.load_dataset`, with `data_dir`.
+        dataset: As for `recoworld.datasets.load_dataset`.
+        data_dir: Folder of a local copy.
         settings: The simulator's own.
         users: How many are asked, drawn from the test users; validation users join them where those are too few.
         seed: Of users drawn, questions, luck and intervals.

@@ -124,9 +124,9 @@ def _fits_click(said: Transcript, names: NDArray[np.int64] | NDArray[np.int32], 
 
 def _fits_popularity(said: Transcript, catalog: Catalog) -> tuple[Ints, Bools]:
     rows = _about(said, Aspect.POPULARITY, WANTED + UNWANTED)
-    known = (catalog.popularity_rank[said.slates] >= WELL_KNOWN).mean(axis=1)[None, :]
-    share = np.where(said.value[rows, None] > 0, known, 1 - known)  # of what is spoken of
-    return rows, np.where(np.isin(said.kind[rows, None], WANTED), share < 0.5, share >= 0.5)
+    many = (catalog.popularity_rank[said.slates] >= WELL_KNOWN).mean(axis=1) >= 0.5
+    for_more = np.isin(said.kind[rows], WANTED) == (said.value[rows] > 0)  # well-known items
+    return rows, for_more[:, None] != many
 
 
 def _each(rows: Ints, fits: Callable[[int], Bools], width: int) -> Bools:

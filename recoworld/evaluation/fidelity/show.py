@@ -23,10 +23,11 @@ SIGNS: dict[Mark, tuple[str, str]] = {
     "": ("", ""),
 }
 """Mark -> sign and colour."""
-LEGEND = """\
-sim.: the simulator, with the 95 % interval of its figure (bootstrap over users). people: the same figure of the log. trivial: the best of what needs \
-no simulator. best: the best of the package's recommenders. ● better than trivial, ○ not told apart from it, × worse; = like people, \
-≠ unlike them. ↓ the less, the better."""
+LEGEND = (
+    "sim.: the simulator, with the 95 % interval of its figure (bootstrap over users). people: the same figure of the log. trivial: the "
+    "best of what needs no simulator. best: the best of the package's recommenders. ● better than trivial, ○ not told apart from it, "
+    "× worse; = like people, ≠ unlike them. ↓ the less, the better."
+)
 _WIDE, _NARROW = 110, 72  # terminal columns from which on rows are named, and below which intervals are left out
 
 
@@ -52,7 +53,13 @@ def terminal_table(report: Report, width: int = 80) -> Table:
     from rich.text import Text
 
     table = Table(
-        title=title(report), caption=LEGEND, caption_justify="left", box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0)
+        title=title(report),
+        caption=LEGEND,
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        header_style="bold",
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
     )
     table.add_column("question")
     for heading, style in (("sim.", "bold"), ("95 %", "dim"), ("people", ""), ("trivial", ""), ("best", "")):
@@ -78,7 +85,7 @@ def markdown(report: Report) -> str:
     out = [f"# {title(report)}", "", *(f"- **Finding.** {said}" for said in report.findings)]
     if not report.findings and report.sections and not report.interrupted:
         out.append("No finding: none of the known failures of simulated users was seen in what was measured.")
-    out += ["", "| question | simulator | 95 % | people | trivial | best recommender | |", "|---|---:|---|---:|---:|---:|---|"]
+    out += ["", "| question | sim. | 95 % | people | trivial | best | |", "|---|---:|---|---:|---:|---:|---|"]
     section = ""
     for row in rows(report.sections):
         if row.section != section:

@@ -1,4 +1,4 @@
-"""The rows of the report's table: one question each, the simulator's figure beside people's, the best trivial one and the best recommender's."""
+"""The rows of the report's table: one question each, the simulator's figure beside people's, the trivial one's, the best recommender's."""
 
 from __future__ import annotations
 
@@ -61,7 +61,9 @@ class Row:
 
 def _choice(words: str, kind: str, metric: str, *, better: Better = "more", form: str = ".3f", best: bool = True) -> Line:
     path = f"{kind}/{metric}"
-    trivial: dict[str, str | float] = {"popularity": f"{path}/popularity", "blind": f"{path}/uniform"}
+    trivial: dict[str, str | float] = {"popularity": f"{path}/popularity"}
+    if metric != "ece":  # a blind guess is calibrated: of twenty items each is the one with a chance of 5 %
+        trivial["blind"] = f"{path}/uniform"
     return Line(
         section="choice",
         words=words,
@@ -134,7 +136,14 @@ LINES = (
         trivial={"another person": "retest/correlation/another_person"},
     ),
     Line(section="consistency", words="alike in other words (r)", path="paraphrase/correlation", form=".2f", trivial={"nothing": 0.0}),
-    Line(section="consistency", words="slot's part in answers", path="position/bias", better="less", form=".0%", trivial={"the slot alone": 1.0}),
+    Line(
+        section="consistency",
+        words="slot's part in answers",
+        path="position/bias",
+        better="less",
+        form=".0%",
+        trivial={"the slot alone": 1.0},
+    ),
     Line(
         section="counterfactual",
         words="value, half random",
@@ -153,7 +162,13 @@ LINES = (
         people="doses/4/relative_return/human",
         trivial={"pleased by anything": 1.0},
     ),
-    Line(section="counterfactual", words="passed over, of items seen", path="no_easy_mode/skipped_of_examined", better="people", form=".0%"),
+    Line(
+        section="counterfactual",
+        words="passed over, of items seen",
+        path="no_easy_mode/skipped_of_examined",
+        better="people",
+        form=".0%",
+    ),
     Line(
         section="counterfactual",
         words="frustrated turns",
@@ -203,7 +218,14 @@ LINES = (
         trivial={"dealt at random": "consistent/wanted/chance"},
     ),
     Line(section="rates", words="clicks a slot", path="clicked", better="people", form=".1%", people="clicked/human"),
-    Line(section="rates", words="clicks a slot (QK-video)", path="simulated/clicked", better="people", form=".1%", people="simulated/clicked/tenrec"),
+    Line(
+        section="rates",
+        words="clicks a slot (QK-video)",
+        path="simulated/clicked",
+        better="people",
+        form=".1%",
+        people="simulated/clicked/tenrec",
+    ),
     Line(
         section="rates",
         words="likes a click (QK-video)",

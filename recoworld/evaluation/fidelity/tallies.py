@@ -1,6 +1,6 @@
 """Rates by place, of people and of the simulated on the same slates: sums by user, and what can be made of them.
 
-A tally is float64 ``[1 + resamples, 4, n]``: at each of `n` places people's cells, their deeds, the simulated users' cells, and their deeds.
+A tally is float64 ``[1 + resamples, 4, n]``: at each of `n` places people's cells and deeds, then the simulated users' cells and deeds.
 """
 
 from __future__ import annotations
@@ -65,6 +65,13 @@ def compared(value: Doubles, human: Doubles) -> Json:
 def rates(sums: Doubles) -> tuple[Doubles, Doubles]:
     """The simulated users' rates at each place, and people's ``[1 + resamples, n]``."""
     return ratio(sums[:, 3], sums[:, 2]), ratio(sums[:, 1], sums[:, 0])
+
+
+def standardised(sums: Doubles) -> tuple[Doubles, Doubles]:
+    """Both rates over all places, these weighted by people's cells where the simulated have some ``[1 + resamples]``."""
+    weight = np.where(sums[:, 2] > 0, sums[:, 0], 0)
+    simulated, human = ((np.nan_to_num(rate) * weight).sum(axis=1) for rate in rates(sums))
+    return ratio(simulated, weight.sum(axis=1)), ratio(human, weight.sum(axis=1))
 
 
 def curve(sums: Doubles, key: str) -> list[Json]:

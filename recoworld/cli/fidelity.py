@@ -1,0 +1,135 @@
+"""``recoworld fidelity``: a simulated user held against real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from recoworld.cli.errors import told_plainly
+from recoworld.cli.evaluate import INTERRUPTED
+from recoworld.errors import ConfigError
+
+if TYPE_CHECKING:
+    from recoworld.evaluation.fidelity.run import Progress, Stage
+
+
+@told_plainly()
+def fidelity(
+    simulator: Annotated[str, typer.Argument(help="A simulator or a preset of one, see `recoworld list`; or module:Class.")] = "behavioral",
+    dataset: Annotated[str, typer.Option(help="Whose people it is held against: see `recoworld list`.")] = "mini",
+    data_dir: Annotated[
+        str | None, typer.Option(help="Folder of a local copy of the data; else $RECOWORLD_DATA.", show_default=False)
+    ] = None,
+    users: Annotated[int, typer.Option(help="How many people, drawn from the held-out ones.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Of people drawn, questions, luck and intervals.")] = 0,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="A setting of the simulator: talkative=0.9.")] = None,
+    sections: Annotated[str, typer.Option(help="Names, separated by commas: choice, alignment, ratings, ...; or all.")] = "all",
+    moods: Annotated[int, typer.Option(help="Openings of a session over which each answer is averaged.")] = 4,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for fidelity.json, fidelity.md and pictures; run again to go on.", show_default=False)
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Ask again what is in the folder already.")] = False,
+    dialogues: Annotated[str | None, typer.Option(help="A corpus of judged dialogues to read: uss.", show_default=False)] = None,
+    dialogues_dir: Annotated[str | None, typer.Option(help="Folder of its local copy.", show_default=False)] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would cost, and ask nothing but a few questions.")] = False,
+) -> None:
+    """Hold a simulated user against real ones: what is skill, what is trivial?
+
+    The simulator knows what a policy may know; it is asked what held-out people did later. With --out, Ctrl-C loses only the section in
+    progress, and of slow simulators only the answers in progress: the same command goes on from there.
+    """
+    from rich.console import Console
+
+    from recoworld.datasets import load_corpus
+    from recoworld.evaluation.fidelity.plan import plan
+    from recoworld.evaluation.fidelity.run import carried_out
+
+    names = [part.strip() for part in sections.split(",") if part.strip()]
+    settings = _settings(set_ or [])
+    corpus = None if dialogues is None else load_corpus(dialogues, data_dir=dialogues_dir)
+    warned = Console(stderr=True, soft_wrap=True, highlight=False)
+    try:
+        todo = plan(
+            simulator,
+            dataset=dataset,
+            data_dir=data_dir,
+            settings=settings,
+            users=users,
+            seed=seed,
+            sections=names,
+            moods=moods,
+            out=out,
+            fresh=fresh,
+            dialogues=corpus,
+        )
+        if dry_run:
+            typer.echo(todo.estimate.sentence())
+            return
+        if todo.pilot.slow:
+            warned.print(f"expected: {todo.estimate.sentence()}", markup=False)
+        with _bars() as (progress, kept):
+            report = carried_out(todo, progress)
+    except KeyboardInterrupt:
+        _farewell([], out)
+    console = Console()
+    console.print(report)
+    if kept:
+        console.print(f"Kept from an earlier run: {', '.join(kept)}; --fresh asks again.", soft_wrap=True, highlight=False)
+    if out is not None:
+        console.print(f"Written to {out}: fidelity.json, fidelity.md, pictures", soft_wrap=True, highlight=False, markup=False)
+    if report.interrupted:
+        _farewell(list(report.sections), out)
+
+
+def _settings(pairs: list[str]) -> dict[str, Any]:
+    """Of "key=value", values as in YAML. Raises ConfigError."""
+    from recoworld.cli.settings import _value
+
+    settings = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(f"--set {pair!r}: expected key=value, e.g. --set talkative=0.9")
+        settings[key.strip().removeprefix("simulator_config.")] = _value(pair, text)
+    return settings
+
+
+def _farewell(finished: list[str], out: Path | None) -> NoReturn:
+    """After Ctrl-C: say what was kept and where, and end with code 130."""
+    where = f"kept in {out}; the same command goes on from there" if out is not None else "not saved (use --out DIR)"
+    typer.echo(f"interrupted: {', '.join(finished) or 'no section'} finished, {where}", err=True)
+    raise typer.Exit(INTERRUPTED)
+
+
+@contextmanager
+def _bars() -> Iterator[tuple[Progress, list[str]]]:
+    """A bar a section, on stderr; and the names of the sections that were kept from before."""
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    kept: list[str] = []
+    tasks: dict[str, Any] = {}
+    columns = TextColumn("{task.description:<16}"), BarColumn(20), TextColumn("{task.fields[doing]:<24}"), TimeElapsedColumn()
+    bar = Bar(*columns, console=Console(stderr=True))
+
+    def progress(section: str, stage: Stage, answered: int, total: int) -> None:
+        if section not in tasks:
+            tasks[section] = bar.add_task(section.replace("_", " "), total=max(total, 1), doing="")
+        task = tasks[section]
+        if stage == "run":
+            bar.update(task, advance=answered, total=max(total, 1))
+            bar.update(task, doing=f"{bar.tasks[task].completed:,.0f} slates")
+            return
+        if stage == "kept":
+            kept.append(section)
+        bar.update(task, completed=0 if stage == "skipped" else bar.tasks[task].total)
+        bar.update(task, doing="kept from before" if stage == "kept" else stage)
+        bar.stop_task(task)
+
+    with bar:
+        yield progress, kept

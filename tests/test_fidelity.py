@@ -1,0 +1,492 @@
+"""The fidelity report as a whole: what it finds in faulty simulators, what it keeps, what it says."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import fakes_fidelity as fakes
+import numpy as np
+import pytest
+from rich.console import Console
+from test_cli import recoworld, told
+
+from recoworld.datasets import load_dataset
+from recoworld.dialogues import Corpus, Dialogue, Utterance
+from recoworld.errors import ConfigError, UnknownName
+from recoworld.evaluation.fidelity import Report, cost, fidelity, findings, pictures
+from recoworld.evaluation.fidelity import plan as plans
+from recoworld.evaluation.fidelity.candidate import candidate
+from recoworld.evaluation.fidelity.findings import at, bounds, suspicions, value
+from recoworld.evaluation.fidelity.plan import plan
+from recoworld.evaluation.fidelity.run import carried_out, plain_json
+from recoworld.evaluation.fidelity.sections import SECTIONS, chosen
+from recoworld.evaluation.fidelity.table import LINES, rows
+from recoworld.simulators.behavioral import BehavioralSimulator
+from recoworld.users import Dataset
+
+PNG = b"\x89PNG\r\n"
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> tuple[Report, Path]:
+    out = tmp_path_factory.mktemp("report")
+    return fidelity("behavioral", dataset="mini", users=100, out=out), out
+
+
+def flagged(report: Report) -> set[str]:
+    """Which suspicions were founded, by name."""
+    return {suspicion.__name__ for suspicion in findings.SUSPICIONS if suspicion(report.sections) is not None}
+
+
+def fig(number: float, low: float | None = None, high: float | None = None, **beside: Any) -> dict[str, Any]:
+    return {"value": number, "low": number if low is None else low, "high": number if high is None else high, **beside}
+
+
+# four known faults
+
+
+@pytest.mark.parametrize(
+    ("fake", "faults"),
+    [
+        (fakes.AlwaysLikes, {"always_yes", "at_chance", "no_better_than_popularity", "one_person"}),
+        (fakes.AlwaysLikes, {"odd_ratings", "too_kind", "never_displeased"}),
+        (fakes.CopiesPopularity, {"copies_popularity", "no_better_than_popularity", "one_person"}),
+        (fakes.TakesTheFirst, {"at_chance", "no_better_than_popularity", "position_decides"}),
+        (fakes.OnePerson, {"one_person", "forgets_itself"}),
+    ],
+)
+def test_known_faults_are_found(fake: Any, faults: set[str]) -> None:
+    sections = ("choice", "alignment", "ratings", "diversity", "consistency")
+    report = fidelity(fake, dataset="mini", users=200, sections=sections)
+    assert faults <= flagged(report)
+    assert len(report.findings) == len(flagged(report))
+
+
+def test_each_fault_is_its_own() -> None:
+    """A simulator with one fault is not accused of the others that would need it to be someone else."""
+    sections = ("choice", "alignment", "diversity", "consistency")
+    assert "always_yes" not in flagged(fidelity(fakes.CopiesPopularity, dataset="mini", sections=sections))
+    assert not {"copies_popularity", "position_decides"} & flagged(fidelity(fakes.AlwaysLikes, dataset="mini", sections=sections))
+    assert not {"always_yes", "copies_popularity"} & flagged(fidelity(fakes.TakesTheFirst, dataset="mini", sections=sections))
+
+
+def test_who_likes_all_alike_minds_no_dose() -> None:
+    assert "pleased_by_anything" in flagged(fidelity(fakes.AlwaysLikes, dataset="mini", users=60, sections=("counterfactual",)))
+
+
+def test_the_behavioural_user_has_none_of_these_faults(everything: tuple[Report, Path]) -> None:
+    assert flagged(everything[0]) <= {"never_displeased"}  # the small log's ratings are few
+
+
+@pytest.mark.parametrize(
+    ("suspicion", "guilty", "innocent"),
+    [
+        ("odd_ratings", {"ratings": {"ks": fig(0.21)}}, {"ratings": {"ks": fig(0.2)}}),
+        ("too_kind", {"ratings": {"mean": fig(4.4, human=fig(3.58))}}, {"ratings": {"mean": fig(3.8, human=fig(3.58))}}),
+        ("never_displeased", {"ratings": {"share_1_2": fig(0.0, human=fig(0.16))}}, {"ratings": {"share_1_2": fig(0.1, human=fig(0.16))}}),
+        ("pleased_by_anything", {"counterfactual": {"slope": fig(-0.1, -0.3, 0.0)}}, {"counterfactual": {"slope": fig(-0.2, -0.3, -0.1)}}),
+        (
+            "foretells_nothing",
+            {"mindset": {"foretells": {"either": {"level": fig(0.55, 0.5, 0.6)}}}},
+            {"mindset": {"foretells": {"either": {"level": fig(0.55, 0.51, 0.6)}}}},
+        ),
+        ("knows_the_answers", {"leakage": {"checks": {"held_out_known": 1}}}, {"leakage": {"checks": {"held_out_known": 0}}}),
+        (
+            "lives_on_titles",
+            {"leakage": {"ndcg@10": {"as_it_is": fig(0.5, uniform=fig(0.2)), "masked": fig(0.3, difference=fig(-0.2, -0.25, -0.15))}}},
+            {"leakage": {"ndcg@10": {"as_it_is": fig(0.5, uniform=fig(0.2)), "masked": fig(0.4, difference=fig(-0.1, -0.15, -0.05))}}},
+        ),
+        (
+            "always_yes",
+            {"alignment": {"1:1": {"as_it_acts": {"recall": fig(0.95), "precision": fig(0.5)}}}},
+            {"alignment": {"1:1": {"as_it_acts": {"recall": fig(0.95), "precision": fig(0.95)}}}},
+        ),
+        (
+            "position_decides",
+            {"consistency": {"position": {"bias": fig(0.4, 0.26, 0.5)}}},
+            {"consistency": {"position": {"bias": fig(0.4, 0.2, 0.5)}}},
+        ),
+        (
+            "one_person",
+            {"diversity": {"ratio": fig(1.2, 1.1, 1.3, one_person=fig(1.0)), "excess_relative_to_human": fig(0.19)}},
+            {"diversity": {"ratio": fig(1.2, 1.1, 1.3, one_person=fig(1.0)), "excess_relative_to_human": fig(0.2)}},
+        ),
+    ],
+)
+def test_thresholds_by_hand(suspicion: str, guilty: dict[str, Any], innocent: dict[str, Any]) -> None:
+    judge = getattr(findings, suspicion)
+    assert judge in findings.SUSPICIONS
+    assert judge(guilty)
+    assert judge(innocent) is None
+    assert judge({}) is None
+
+
+def test_nothing_is_found_in_nothing() -> None:
+    assert suspicions({}) == []
+    assert suspicions({name: {"skipped": "not today"} for name in SECTIONS}) == []
+
+
+# what must not leak
+
+
+def test_what_people_did_later_reaches_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything after the visible part is forged; the simulator answers fixed questions bit by bit as before."""
+    mini = load_dataset("mini")
+    split, log = mini.split(seed=0), mini.interactions
+    hidden = np.arange(len(log)) >= split.visible_end[log.users]
+    assert 0.1 < hidden.mean() < 0.3
+
+    def forged(rows: np.ndarray) -> Dataset:
+        rng = np.random.Generator(np.random.PCG64(3))
+        items, stars = log.items.copy(), log.ratings.copy()
+        items[rows] = rng.integers(len(mini.catalog), size=rows.sum())
+        stars[rows] = 6 - stars[rows]
+        popularity = np.bincount(items, minlength=len(mini.catalog)).astype(np.float32)
+        return replace(mini, interactions=replace(log, items=items, ratings=stars), catalog=replace(mini.catalog, popularity=popularity))
+
+    rng = np.random.Generator(np.random.PCG64(4))
+    slates = np.stack([rng.permutation(len(mini.catalog))[:20] for _ in range(80)])
+
+    def answers(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+        monkeypatch.setattr(plans, "load_dataset", lambda *_, **__: dataset)
+        witness = plan("behavioral", dataset="mini", users=80).witness
+        return witness.chances(witness.panel.users, slates), witness.stars(witness.panel.users, slates)
+
+    honest = answers(mini)
+    for before, after in zip(honest, answers(forged(hidden)), strict=True):
+        np.testing.assert_array_equal(before, after)
+    for before, after in zip(honest, answers(forged(~hidden)), strict=True):
+        assert (before != after).any()  # the test can fail
+
+
+# what is kept
+
+
+def test_an_interrupted_report_asks_nothing_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cost, "SLOW", 0.0)
+    settings: dict[str, Any] = {"dataset": "mini", "users": 40, "moods": 1, "sections": ("choice", "diversity")}
+    monkeypatch.setattr(fakes.Interrupting, "asked", [])
+    monkeypatch.setattr(fakes.Interrupting, "stop_at", None)
+    whole = fidelity(fakes.Interrupting, **settings)
+    in_all = len(fakes.Interrupting.asked)
+    assert len(set(fakes.Interrupting.asked)) == in_all
+    fakes.Interrupting.asked.clear()
+    reports = []
+    for stop_at in (5, 8, None):
+        fakes.Interrupting.stop_at = stop_at
+        reports.append(fidelity(fakes.Interrupting, **settings, out=tmp_path))
+    first, second, last = reports
+    assert [report.interrupted for report in reports] == [True, True, False]
+    assert first.sections == second.sections == {}
+    assert json.loads((tmp_path / "fidelity.json").read_text())["interrupted"] is False
+    assert len(fakes.Interrupting.asked) == in_all
+    assert len(set(fakes.Interrupting.asked)) == in_all
+    assert last.sections == whole.sections
+    fidelity(fakes.Interrupting, **settings, out=tmp_path)
+    assert len(fakes.Interrupting.asked) == in_all
+    fidelity(fakes.Interrupting, **settings, out=tmp_path, fresh=True)
+    assert len(fakes.Interrupting.asked) == 2 * in_all
+
+
+def test_tokens_and_slates_are_estimated_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cost, "SLOW", 0.0)
+    monkeypatch.setattr(fakes.Interrupting, "asked", [])
+    report = fidelity(fakes.Interrupting, dataset="mini", users=40, moods=2, sections=("choice",))
+    assert report.estimate is not None
+    assert report.estimate["total"] == 40 * 5 * 3 * 2 * 2  # users, questions, negatives, sizes, moods
+    assert report.estimate["prompt_tokens"] == 100 * report.estimate["total"]
+    assert report.estimate["completion_tokens"] == 7 * report.estimate["total"]
+    assert report.estimate["seconds"] == pytest.approx(report.estimate["total"] * report.estimate["seconds_per_slate"])
+
+
+def test_finished_sections_are_kept_and_other_settings_refused(tmp_path: Path) -> None:
+    heard: list[tuple[str, str]] = []
+
+    def progress(name: str, stage: str, answered: int, total: int) -> None:
+        assert 0 <= answered <= max(total, answered)
+        heard.append((name, stage))
+
+    fidelity("behavioral", dataset="mini", users=20, sections=("ratings",), out=tmp_path)
+    report = fidelity("behavioral", dataset="mini", users=20, sections=("ratings", "diversity"), out=tmp_path, progress=progress)  # type: ignore[arg-type]
+    assert heard[0] == ("ratings", "kept")
+    assert ("ratings", "run") not in heard
+    assert heard[-1] == ("diversity", "done")
+    assert list(report.sections) == ["ratings", "diversity"]
+    alone = fidelity("behavioral", dataset="mini", users=20, sections=("diversity",), out=tmp_path)
+    assert alone.sections == report.sections  # what is there stays in the report
+    with pytest.raises(ConfigError, match=r"seed: 0 there, 1 now.*--fresh"):
+        fidelity("behavioral", dataset="mini", users=20, seed=1, sections=("ratings",), out=tmp_path)
+    with pytest.raises(ConfigError, match=r"simulator\.focus: .* there, 0.0 now"):
+        fidelity("behavioral", dataset="mini", users=20, settings={"focus": 0.0}, sections=("ratings",), out=tmp_path)
+    fresh = fidelity("behavioral", dataset="mini", users=20, seed=1, sections=("ratings",), out=tmp_path, fresh=True)
+    assert list(fresh.sections) == ["ratings"]
+
+
+def test_a_damaged_section_is_measured_anew(tmp_path: Path) -> None:
+    whole = fidelity("behavioral", dataset="mini", users=20, sections=("ratings",), out=tmp_path)
+    kept = tmp_path / "sections" / "ratings.json"
+    kept.write_text(kept.read_text()[:100])
+    assert fidelity("behavioral", dataset="mini", users=20, sections=("ratings",), out=tmp_path).sections == whole.sections
+
+
+def test_the_same_seed_gives_the_same_report() -> None:
+    def told_by(seed: int) -> dict[str, Any]:
+        report = fidelity("behavioral", dataset="mini", users=30, seed=seed).as_dict()
+        assert report.pop("seconds").keys() == set(SECTIONS)
+        return report
+
+    assert json.dumps(told_by(0)) == json.dumps(told_by(0))
+    assert told_by(0)["choice"] != told_by(1)["choice"]
+
+
+# what is written and shown
+
+
+def test_files_are_what_the_command_promises(everything: tuple[Report, Path]) -> None:
+    report, out = everything
+    found = json.loads((out / "fidelity.json").read_text(encoding="utf-8"))
+    assert list(found)[: len(SECTIONS)] == list(SECTIONS)
+    matched = found["choice"]["popularity_matched"]["ndcg@10"]
+    assert {"value", "low", "high", "popularity", "best_recommender"} <= matched.keys()
+    assert matched["low"] <= matched["value"] <= matched["high"]
+    for key in ("ks", "rmse", "mean", "share_1_2"):
+        assert {"value", "low", "high"} <= found["ratings"][key].keys()
+    assert -1 <= found["policy_agreement"]["kendall_tau"]["value"] <= 1
+    assert found["settings"]["users"] == 100
+    assert found["dialogues"] == {"skipped": "no dialogues were given"}
+    assert found == json.loads(json.dumps(report.as_dict()))
+    assert (out / "fidelity.md").read_text(encoding="utf-8") == report.markdown()
+    names = {"choice", "reliability", "ratings", "diversity", "doses", "policies", "overview"}
+    assert {path.stem for path in out.glob("*.png")} == names
+    assert all(path.read_bytes().startswith(PNG) for path in out.glob("*.png"))
+
+
+def test_every_row_of_the_table_finds_its_figure(everything: tuple[Report, Path]) -> None:
+    """No path of a row is misspelt: each is there in the report, where the data set has what it takes."""
+    elsewhere = {"dialogues", "rates"}  # of a corpus, and of impressions
+    shown = {(row.section, row.words) for row in rows(everything[0].sections)}
+    for line in LINES:
+        if line.section in elsewhere and not line.path.startswith("simulated/"):
+            continue
+        assert (line.section, line.words) in shown, line
+        found = everything[0].sections[line.section]
+        beside = [path for path in (line.people, line.best, *line.trivial.values()) if isinstance(path, str)]
+        assert all(at(found, path) is not None for path in beside), line
+    assert len(LINES) <= 40
+
+
+@pytest.mark.parametrize("width", [60, 80, 130])
+def test_the_table_fits_the_terminal(everything: tuple[Report, Path], width: int) -> None:
+    console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(everything[0])
+    text = console.export_text()
+    console.file.close()
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+    assert "which one was taken?" in " ".join(text.split())
+
+
+def test_marks_by_hand() -> None:
+    def mark(mine: tuple[float, float], popularity: tuple[float, float]) -> str:
+        figure = fig(sum(mine) / 2, *mine, popularity=fig(sum(popularity) / 2, *popularity), uniform=fig(0.0))
+        (row,) = rows({"choice": {"random": {"ndcg@10": figure}}})
+        assert row.trivial is not None
+        assert row.trivial[0] == "popularity"
+        return row.mark
+
+    assert mark((0.5, 0.6), (0.3, 0.4)) == "better"
+    assert mark((0.5, 0.6), (0.55, 0.7)) == "even"
+    assert mark((0.1, 0.2), (0.3, 0.4)) == "worse"
+    (less,) = rows({"ratings": {"rmse": fig(0.9, 0.88, 0.92, user_mean=fig(1.0), item_mean=fig(1.1))}})
+    assert (less.mark, less.trivial) == ("better", ("user's mean", 1.0))
+    (alike,) = rows({"ratings": {"mean": fig(3.6, 3.5, 3.7, human=fig(3.65, 3.6, 3.7))}})
+    (unlike,) = rows({"ratings": {"mean": fig(4.4, 4.3, 4.5, human=fig(3.65, 3.6, 3.7))}})
+    (anchor,) = rows({"rates": {"simulated": {"clicked": fig(0.2, 0.1, 0.3, tenrec={"value": 0.288})}}})
+    assert (alike.mark, unlike.mark, anchor.mark) == ("alike", "unlike", "")
+
+
+def test_paths_lead_where_they_say() -> None:
+    tree = {"a": [{"b": fig(1.0, 0.5, 2.0)}], "c": True, "d": {"value": None, "low": None, "high": None}}
+    assert value(tree, "a/0/b") == 1.0
+    assert bounds(tree, "a/0/b") == (0.5, 2.0)
+    assert value(tree, "a/1/b") is None
+    assert value(tree, "x/y") is None
+    assert bounds(tree, "d") is None
+    assert at(tree, "c") is True
+
+
+def test_json_is_plain() -> None:
+    tree = {"a": np.float32(0.5), "b": [np.int64(2), float("nan")], "c": (np.bool_(True), None, "words")}
+    assert plain_json(tree) == {"a": 0.5, "b": [2, None], "c": [True, None, "words"]}
+    assert json.dumps(plain_json(tree), allow_nan=False)
+
+
+def test_without_matplotlib_a_note_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
+    report = fidelity("behavioral", dataset="mini", users=20, sections=("ratings",), out=tmp_path)
+    assert any("matplotlib" in note and "pip install" in note for note in report.notes)
+    assert not list(tmp_path.glob("*.png"))
+    assert "matplotlib" in (tmp_path / "fidelity.md").read_text(encoding="utf-8")
+
+
+def test_pictures_of_little_and_of_odd_figures() -> None:
+    """Undefined figures, no intervals, and only one section."""
+    none = {"value": None, "low": None, "high": None}
+    assert Report(sections={}, settings={}).pictures() == {}
+    assert Report(sections={"diversity": {"ratio": none}}, settings={}).pictures() == {}
+    bare = {"value": 1.1, "low": None, "high": None}
+    ratio = {"diversity": {"ratio": bare | {"human": bare, "one_person": bare, "uniform": bare}}}
+    assert set(Report(sections=ratio, settings={}).pictures()) == {"diversity.png", "overview.png"}
+    assert set(pictures.PICTURES) == set(pictures.NEEDS)
+
+
+# who is asked
+
+
+def test_a_simulator_goes_by_many_names() -> None:
+    mini = load_dataset("mini")
+    split = mini.split()
+    quiet = candidate("quiet", {"focus": 0.25})
+    made = quiet.of(*mini.known(split))
+    assert isinstance(made, BehavioralSimulator)
+    assert (made.config.talkative, made.config.focus) == (0.1, 0.25)
+    assert candidate("fakes_fidelity:OnePerson").name == candidate(fakes.OnePerson).name == "fakes_fidelity:OnePerson"
+    ready = candidate(fakes.OnePerson(mini, split, {}))
+    assert (ready.name, ready.build) == ("OnePerson", None)
+    with pytest.raises(ConfigError, match="made already"):
+        candidate(fakes.OnePerson(mini, split, {}), {"focus": 1})
+    with pytest.raises(ConfigError, match="expected a UserSimulator"):
+        candidate(3)
+    with pytest.raises(ConfigError, match=r"expected it to take \(dataset, split, settings, \*, cached\)"):
+        candidate(lambda: None).of(mini, split)
+    with pytest.raises(UnknownName, match="did you mean 'behavioral'"):
+        candidate("behavoral")
+
+
+def test_an_instance_is_asked_as_it_is() -> None:
+    mini = load_dataset("mini")
+    report = fidelity(fakes.OnePerson(mini, mini.split(), {}), dataset="mini", users=20, sections=("leakage", "diversity"))
+    assert "nobody knows how to build" in report.sections["leakage"]["ndcg@10"]["skipped"]
+    assert report.settings["simulator"] == "OnePerson"
+
+
+def test_sections_by_name() -> None:
+    assert chosen(("all",)) == list(SECTIONS)
+    assert chosen(("ratings", "choice")) == ["choice", "ratings"]
+    with pytest.raises(ConfigError, match="got none"):
+        chosen(())
+
+
+class Reader(fakes.OnePerson):
+    """Also reads: the more is said, the less satisfied."""
+
+    def satisfaction(self, dialogues: Any) -> np.ndarray:
+        return np.array([1 / (1 + len(dialogue.utterances)) for dialogue in dialogues])
+
+
+def test_dialogues_are_read_by_who_can_read(tmp_path: Path) -> None:
+    said = [Utterance(speaker="user", text=f"hello {i}", satisfaction=(5 - i % 5, 4 - i % 3)) for i in range(6)]
+    corpus = Corpus(name="talk", dialogues=tuple(Dialogue(name=str(i), utterances=tuple(said[: 2 + i])) for i in range(4)))
+    settings: dict[str, Any] = {"dataset": "mini", "users": 20, "sections": ("dialogues",), "out": tmp_path}
+    assert "skipped" in fidelity(Reader, **settings).sections["dialogues"]
+    report = fidelity(Reader, **settings, dialogues=corpus)
+    assert report.sections["dialogues"]["messages"] == 2 + 3 + 4 + 5
+    assert value(report.sections, "dialogues/rows/reader/rho") is not None
+    other = fidelity(fakes.OnePerson, dataset="mini", users=20, sections=("dialogues",), dialogues=corpus)
+    assert "reads no dialogues" in other.sections["dialogues"]["skipped"]
+
+
+# the command
+
+
+def test_the_command_writes_and_shows(tmp_path: Path) -> None:
+    arguments = ("fidelity", "--dataset", "mini", "--users", 30, "--set", "focus=0.2", "--out", tmp_path)
+    done = recoworld(*arguments, "--sections", "choice, ratings")
+    assert done.exit_code == 0, done.output
+    assert "which one was taken?" in done.output
+    assert "Written to" in done.output
+    found = json.loads((tmp_path / "fidelity.json").read_text())
+    assert found["settings"]["simulator_config"] == {"focus": 0.2}
+    again = recoworld(*arguments, "--sections", "choice")
+    assert "Kept from an earlier run: choice" in again.output
+
+
+def test_the_command_asks_somebody_elses_simulator() -> None:
+    done = recoworld("fidelity", "fakes_fidelity:AlwaysLikes", "--users", 30, "--sections", "alignment")
+    assert done.exit_code == 0, done.output
+    assert "finding: It says yes to everything" in done.output
+
+
+def test_a_dry_run_only_estimates(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fakes.Interrupting, "asked", [])
+    monkeypatch.setattr(fakes.Interrupting, "stop_at", None)
+    done = recoworld("fidelity", "fakes_fidelity:Interrupting", "--users", 40, "--moods", 1, "--sections", "choice", "--dry-run")
+    assert done.exit_code == 0, done.output
+    assert "1,200 slates at most" in done.output
+    assert "120,000 prompt tokens, 8,400 completion tokens" in done.output
+    assert len(fakes.Interrupting.asked) <= 3
+
+
+def test_ctrl_c_ends_with_130_and_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fakes.Interrupting, "asked", [])
+    monkeypatch.setattr(fakes.Interrupting, "stop_at", 10)
+    arguments = ("fidelity", "fakes_fidelity:Interrupting", "--users", 30, "--moods", 1, "--out", tmp_path, "--sections", "choice,diversity")
+    done = recoworld(*arguments)
+    assert done.exit_code == 130, done.output
+    said = " ".join(done.output.split())
+    assert "interrupted: choice finished" in said
+    assert "the same command goes on from there" in said
+    fakes.Interrupting.stop_at = None
+    assert recoworld(*arguments).exit_code == 0
+    fakes.Interrupting.stop_at = 1
+    early = recoworld("fidelity", "fakes_fidelity:Interrupting", "--users", 30)
+    assert early.exit_code == 130
+    assert "no section finished" in early.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("behavoral",), "did you mean 'behavioral'"),
+        (("nowhere:Nobody",), "unknown simulator 'nowhere:Nobody'"),
+        (("--sections", "ratigns"), "did you mean 'ratings'"),
+        (("--sections", ","), "got none"),
+        (("--dataset", "minni"), "did you mean 'mini'"),
+        (("--users", 1), "expected an integer from 2 on"),
+        (("--moods", 0), "expected an integer from 1"),
+        (("--set", "talkativ=1"), "did you mean 'talkative'"),
+        (("--set", "talkative"), "expected key=value"),
+        (("--dialogues", "usss"), "did you mean 'uss'"),
+    ],
+)
+def test_what_the_command_refuses(arguments: tuple[Any, ...], words: str) -> None:
+    assert words in told(recoworld("fidelity", *arguments))
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert "cannot write to" in told(recoworld("fidelity", "--users", 20, "--out", tmp_path / "file"))
+
+
+# people of MovieLens-1M
+
+
+@pytest.mark.slow
+def test_the_behavioural_user_of_movielens(ml1m_dir: Path) -> None:
+    report = carried_out(plan("behavioral", dataset="ml-1m", data_dir=str(ml1m_dir), sections=("choice", "ratings")))
+    matched = "choice/popularity_matched/ndcg@10"
+    assert findings.above(report.sections, matched, f"{matched}/popularity")
+    for kind in findings.KINDS:
+        path = f"choice/{kind}/ndcg@10"
+        mine, best = value(report.sections, path), value(report.sections, f"{path}/best_recommender")
+        assert mine is not None
+        assert best is not None
+        assert mine >= 0.8 * best
+    distance = value(report.sections, "ratings/ks")
+    assert distance is not None
+    assert distance < 0.10
+    assert report.findings == []
+    assert sum(report.seconds.values()) < 120
