@@ -36,7 +36,7 @@ from recoworld.users import Dataset
 
 HERE = Path(__file__).stem
 TRUE = {"click_attraction": 3.0, "click_interest": 1.5, "click_base": -3.0}
-SHOWN = {"click_base": -1.0, "click_attraction": 3.0, "effort": 0.2, "talkative": 0.0}
+SHOWN = {"click_base": 0.0, "click_attraction": 3.0, "effort": 0.2, "talkative": 0.0}
 
 
 @cache
@@ -170,7 +170,7 @@ def found() -> Calibrated:
 
 def test_test_users_gain(found: Calibrated) -> None:
     loss = found.facts["test"]["log_loss"]
-    assert set(found.facts["fitted"]) == {"click_attraction", "click_interest", "click_base"}
+    assert set(found.facts["fitted"]) == {"click_attraction", "click_base"}
     for stage in ("after", "corrected"):
         change = loss[stage]["change"]
         assert change["high"] < 0
@@ -224,7 +224,7 @@ def shown(*, data_dir: str | None = None) -> Dataset:
     """`mini`, with what its users would have been shown and clicked under `SHOWN`."""
     data = load_dataset("mini")
     world = make_world(dataset="mini", users="all", simulator_config=SHOWN)
-    users = np.tile(np.arange(len(data.users)), 4)
+    users = np.tile(np.arange(len(data.users)), 8)
     world.reset(users, np.arange(len(users)))
     slates = random_slates(world, len(users), 1, seed=0)[0]
     met = np.take_along_axis(world.state.history.exposures, slates, axis=1)
@@ -245,7 +245,7 @@ def test_which_users_are_held_out_can_be_said() -> None:
     assert isinstance(simulator, BehavioralSimulator)
     fit = partial(calibrate_rates, simulator, data.impressions, most=500)
     found = fit(test=np.arange(100))
-    assert found.held_out_slates == 400
+    assert found.held_out_slates == 800
     for nobody in (np.arange(len(data.users)), np.array([], np.int64)):
         with pytest.raises(ConfigError, match="users to test on; expected some"):
             fit(test=nobody)

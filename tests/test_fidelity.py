@@ -20,10 +20,11 @@ from recoworld.evaluation.fidelity import Report, cost, fidelity, findings, pict
 from recoworld.evaluation.fidelity import plan as plans
 from recoworld.evaluation.fidelity.candidate import candidate
 from recoworld.evaluation.fidelity.findings import at, bounds, suspicions, value
+from recoworld.evaluation.fidelity.lines import LINES
 from recoworld.evaluation.fidelity.plan import plan
 from recoworld.evaluation.fidelity.run import carried_out, plain_json
 from recoworld.evaluation.fidelity.sections import SECTIONS, chosen
-from recoworld.evaluation.fidelity.table import LINES, rows
+from recoworld.evaluation.fidelity.table import rows
 from recoworld.simulators.behavioral import BehavioralSimulator
 from recoworld.users import Dataset
 
@@ -185,7 +186,7 @@ def test_an_interrupted_report_asks_nothing_twice(tmp_path: Path, monkeypatch: p
     assert len(fakes.Interrupting.asked) == in_all
     assert len(set(fakes.Interrupting.asked)) == in_all
     assert last.sections == whole.sections
-    fidelity(fakes.Interrupting, **settings, out=tmp_path)
+    assert fidelity(fakes.Interrupting, **settings, out=tmp_path).estimate == last.estimate
     assert len(fakes.Interrupting.asked) == in_all
     fidelity(fakes.Interrupting, **settings, out=tmp_path, fresh=True)
     assert len(fakes.Interrupting.asked) == 2 * in_all
@@ -289,6 +290,11 @@ def test_the_table_fits_the_terminal(everything: tuple[Report, Path], width: int
     assert "which one was taken?" in " ".join(text.split())
 
 
+def test_numbers_are_written_without_a_minus_before_nothing() -> None:
+    found = {"consistency": {"position": {"bias": fig(0.001, -0.001, 0.004)}}}
+    assert "| 0% | 0..0% |" in Report(sections=found, settings={}).markdown()
+
+
 def test_marks_by_hand() -> None:
     def mark(mine: tuple[float, float], popularity: tuple[float, float]) -> str:
         figure = fig(sum(mine) / 2, *mine, popularity=fig(sum(popularity) / 2, *popularity), uniform=fig(0.0))
@@ -346,7 +352,7 @@ def test_pictures_of_little_and_of_odd_figures() -> None:
 # who is asked
 
 
-def test_a_simulator_goes_by_many_names() -> None:
+def test_a_simulator_goes_by_many_names(tmp_path: Path) -> None:
     mini = load_dataset("mini")
     split = mini.split()
     quiet = candidate("quiet", {"focus": 0.25})
@@ -364,6 +370,8 @@ def test_a_simulator_goes_by_many_names() -> None:
         candidate(lambda: None).of(mini, split)
     with pytest.raises(UnknownName, match="did you mean 'behavioral'"):
         candidate("behavoral")
+    (tmp_path / "mine.yaml").write_text("simulator_config: {talkative: 0.3}")
+    assert candidate(str(tmp_path / "mine.yaml"), {"focus": 0.5}).settings == {"talkative": 0.3, "focus": 0.5}
 
 
 def test_an_instance_is_asked_as_it_is() -> None:
@@ -395,6 +403,8 @@ def test_dialogues_are_read_by_who_can_read(tmp_path: Path) -> None:
     report = fidelity(Reader, **settings, dialogues=corpus)
     assert report.sections["dialogues"]["messages"] == 2 + 3 + 4 + 5
     assert value(report.sections, "dialogues/rows/reader/rho") is not None
+    less = fidelity(Reader, **settings, dialogues=replace(corpus, dialogues=corpus.dialogues[:3]))  # another corpus: read anew
+    assert less.sections["dialogues"]["messages"] == 2 + 3 + 4
     other = fidelity(fakes.OnePerson, dataset="mini", users=20, sections=("dialogues",), dialogues=corpus)
     assert "reads no dialogues" in other.sections["dialogues"]["skipped"]
 
@@ -425,6 +435,7 @@ def test_a_dry_run_only_estimates(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fakes.Interrupting, "stop_at", None)
     done = recoworld("fidelity", "fakes_fidelity:Interrupting", "--users", 40, "--moods", 1, "--sections", "choice", "--dry-run")
     assert done.exit_code == 0, done.output
+    assert "choice 1,200" in " ".join(done.output.split())
     assert "1,200 slates at most" in done.output
     assert "120,000 prompt tokens, 8,400 completion tokens" in done.output
     assert len(fakes.Interrupting.asked) <= 3
@@ -433,7 +444,8 @@ def test_a_dry_run_only_estimates(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_ctrl_c_ends_with_130_and_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fakes.Interrupting, "asked", [])
     monkeypatch.setattr(fakes.Interrupting, "stop_at", 10)
-    arguments = ("fidelity", "fakes_fidelity:Interrupting", "--users", 30, "--moods", 1, "--out", tmp_path, "--sections", "choice,diversity")
+    asked = ("--users", 30, "--moods", 1, "--sections", "choice,diversity")
+    arguments = ("fidelity", "fakes_fidelity:Interrupting", *asked, "--out", tmp_path)
     done = recoworld(*arguments)
     assert done.exit_code == 130, done.output
     said = " ".join(done.output.split())

@@ -68,10 +68,14 @@ def build(
     try:
         named = _columns(log, items, encoding, given, console.print)
         rest = {"items": items, "like_threshold": like_threshold, "encoding": encoding}
-        data = _imported(log, name, named | rest, overwrite, console.print)
         report = out or home_folder() / f"{name}.report"
-        anew = _calibrated(data, report, {"users": users, "seed": seed, "click_rate": click_rate, "version": __version__}, console.print)
-        done = _held_against_people(name, report, users, seed, sections, overwrite or anew, console)
+        wanted = {"users": users, "seed": seed, "click_rate": click_rate, "version": __version__}
+        with Console(stderr=True).status("reading the log") as doing:
+            data = _imported(log, name, named | rest, overwrite, console.print)
+            doing.update("fitting its users")
+            anew = _calibrated(data, report, wanted, console.print)
+            doing.update("holding them against the people of the log")
+            done = _held_against_people(name, report, users, seed, sections, overwrite or anew, console)
     except KeyboardInterrupt:
         typer.echo("interrupted: what is finished is kept; the same command goes on from there", err=True)
         raise typer.Exit(INTERRUPTED) from None

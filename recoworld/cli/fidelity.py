@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @told_plainly()
 def fidelity(
-    simulator: Annotated[str, typer.Argument(help="A simulator or a preset of one, see `recoworld list`; or module:Class.")] = "behavioral",
+    simulator: Annotated[str, typer.Argument(help="A simulator or a preset: see `recoworld list`; or module:Class.")] = "behavioral",
     dataset: Annotated[str, typer.Option(help="Whose people it is held against: see `recoworld list`.")] = "mini",
     data_dir: Annotated[
         str | None, typer.Option(help="Folder of a local copy of the data; else $RECOWORLD_DATA.", show_default=False)
@@ -67,10 +67,12 @@ def fidelity(
             dialogues=corpus,
         )
         if dry_run:
-            typer.echo(todo.estimate.sentence())
+            for name, slates in todo.remaining.slates.items():
+                typer.echo(f"{name:<18}{slates:>12,}")
+            typer.echo(todo.remaining.sentence())
             return
         if todo.pilot.slow:
-            warned.print(f"expected: {todo.estimate.sentence()}", markup=False)
+            warned.print(f"expected: {todo.remaining.sentence()}", markup=False)
         with _bars() as (progress, kept):
             report = carried_out(todo, progress)
     except KeyboardInterrupt:

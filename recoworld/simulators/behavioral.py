@@ -139,7 +139,7 @@ class BehavioralSimulator:
         interest = self.taste.home.take(users, axis=0)
         intent = np.full(len(users), -1, np.int16)
         focused = (u[:, 3] < self._c["focus"]).nonzero()[0]
-        if focused.size:  # one's usual genres come to mind most: Gumbel-max over exp(10 * home)
+        if focused.size and genres > 1:  # one's usual genres come to mind most: Gumbel-max over exp(10 * home)
             wish = (_TEN * interest[focused, :genres] + gumbel(u[focused, 4:])).argmax(axis=1)
             interest[focused, wish] += self._c["focus_strength"]
             intent[focused] = wish

@@ -124,17 +124,21 @@ def fit_taste(dataset: Dataset, split: Split, config: BehavioralConfig, *, cache
 
 
 def _noise(liking: RatingFactors, everyone: tuple[NDArray[np.int64], NDArray[Any], Floats]) -> float:
-    """Standard deviation of every tenth rating around what is expected of a user folded in from the other nine."""
+    """How far the last tenth of a user's ratings lies from what is expected of it, folded in from those before: the root of users' mean
+    squared errors, each user counting once."""
     indptr, columns, ratings = everyone
-    asked = np.arange(len(columns)) % 10 == 9
+    counts = np.diff(indptr)
+    who = np.repeat(np.arange(len(counts)), counts)
+    asked = np.arange(len(columns)) >= (indptr[1:] - counts // 10)[who]
     if not asked.any():
         return 1.0
-    who = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
     rest = np.concatenate([[0], np.cumsum(np.bincount(who[~asked], minlength=len(indptr) - 1))]).astype(np.int64)
     raters = liking.fold_in(rest, columns[~asked], ratings[~asked])
     expected = np.einsum("md,md->m", raters[who[asked], :-1], liking.items[columns[asked]]) + raters[who[asked], -1]
     expected += liking.biases[columns[asked]] + np.float32(liking.mean)
-    return float(np.sqrt(np.square(ratings[asked] - np.clip(expected, 1, 5)).mean()))
+    errors = np.square(ratings[asked] - np.clip(expected, 1, 5))
+    each = np.bincount(who[asked], errors, minlength=len(counts)) / np.maximum(counts // 10, 1)
+    return float(np.sqrt(each[counts >= 10].mean()))
 
 
 def _best(users: Floats, items: Floats) -> Floats:
@@ -167,7 +171,7 @@ def _key(dataset: Dataset, split: Split, config: BehavioralConfig) -> str:
         digest.update(np.ascontiguousarray(array).tobytes())
     fitted = config.model_dump(include={"interest_dim", "interest_alpha", "interest_reg", "rating_dim", "rating_reg", "epochs"})
     digest.update(repr((sorted(fitted.items()), split.seed)).encode())
-    return f"taste-v2-{digest.hexdigest()}"
+    return f"taste-v4-{digest.hexdigest()}"
 
 
 def traits(n_users: int, seed: int) -> Floats:

@@ -13,7 +13,7 @@ from rich.text import Text
 from recoworld.evaluation.fidelity.sums import Json
 
 STAGES = {"before": "before", "after": "fitted", "corrected": "corrected", "popularity": "popularity", "uniform": "by chance"}
-_METRICS = {"log_loss": "log-loss", "ece": "calibration error", "accuracy": "right first", "ndcg@10": "NDCG@10"}
+_METRICS = {"log_loss": "log-loss", "ece": "calib. error", "accuracy": "right first", "ndcg@10": "NDCG@10"}
 LEGEND = """\
 Which of the shown items did the person take? Measured on users of whom nothing was fitted; 95 % intervals, bootstrap over users.
 corrected: with the temperature and the prior on popularity that fit best. change: of the log-loss, in pairs; below 0 is better."""
@@ -73,7 +73,7 @@ def _figure(entry: Any) -> Text:
         return Text("")
     if entry["low"] is None or entry["low"] == entry["high"]:
         return Text(_number(entry["value"]))
-    return Text.assemble(_number(entry["value"]), "\n", (f"{_number(entry['low'])} to {_number(entry['high'])}", "dim"))
+    return Text.assemble(_number(entry["value"]), "\n", (f"{_number(entry['low'])}..{_number(entry['high'])}", "dim"))
 
 
 def _number(value: float | None) -> str:

@@ -42,10 +42,11 @@ class Candidate:
 def candidate(simulator: Any, settings: dict[str, Any] | None = None) -> Candidate:
     """Resolve a simulator.
 
-    simulator: a name in `recoworld.registry.SIMULATORS`, a preset (`recoworld.configs.presets`), "module:attribute", a class or function
-    ``(dataset, split, settings, *, cached)``, or a simulator itself. settings: its own. Raises UnknownName, ConfigError.
+    simulator: a name in `recoworld.registry.SIMULATORS`, a preset (`recoworld.configs.presets`) or its YAML file,
+    "module:attribute", a class or function ``(dataset, split, settings, *, cached)``, or a simulator itself. settings: its own.
+    Raises UnknownName, ConfigError.
     """
-    name, thing, settings = (*_named(simulator, settings or {}),) if isinstance(simulator, str) else (None, simulator, settings or {})
+    name, thing, settings = _named(simulator, settings or {}) if isinstance(simulator, str) else ("", simulator, settings or {})
     if inspect.isclass(thing) or inspect.isroutine(thing):
         name = name or f"{thing.__module__}:{thing.__qualname__}"
         return Candidate(name=name, settings=settings, build=partial(_made, name, thing, settings))
@@ -62,11 +63,11 @@ def coefficients(simulator: UserSimulator) -> dict[str, Any]:
 
 
 def _named(name: str, settings: dict[str, Any]) -> tuple[str, Any, dict[str, Any]]:
-    if name in SIMULATORS or name.count(":") == 1:
-        return name, SIMULATORS[name], settings
-    if name in presets():
+    if name.endswith((".yaml", ".yml")) or (name in presets() and name not in SIMULATORS):
         preset = WorldConfig.of(name)
         return name, SIMULATORS[preset.simulator], {**preset.simulator_config, **settings}
+    if name in SIMULATORS or name.count(":") == 1:
+        return name, SIMULATORS[name], settings
     raise UnknownName("simulator", name, [*SIMULATORS, *presets()])
 
 

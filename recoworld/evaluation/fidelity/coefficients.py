@@ -9,8 +9,7 @@ may open, gives the odds of a conditional logit (`recoworld.evaluation.fidelity.
 it tells of interest is how far the mean over moods helps, so that a weight near 0 means that the moods which the simulator draws explain
 nothing, not that people have none.
 
-A weight whose regressor is the same for all items of each question stays as it was. Where the catalogue has one genre or none, nobody
-can come with one in mind: `focus` is 0.
+A weight whose regressor is the same for all items of each question stays as it was.
 
 How often people click at all such a log does not tell either: `click_base` is set anew so that the click rate in sessions with a reference
 policy stays what it was. With a lower weight of interest less is gained by clicks in the course of a session; the base makes up for it.
@@ -18,7 +17,7 @@ policy stays what it was. With a lower weight of interest less is gained by clic
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -41,20 +40,19 @@ def fit_choices(
     asked: Questions,
     click_rate: ClickRate,
     *,
+    weights: Sequence[str] = WEIGHTS,
     wanted: float | None = None,
     moods: int = MOODS,
     seed: int = 0,
 ) -> tuple[BehavioralConfig, dict[str, float]]:
     """The config, and the standard errors of the weights that were fitted.
 
-    click_rate: of shown items, in sessions with the reference policy, under a config. wanted: what it shall be, to 2 % of its odds; None
+    weights: which to fit. click_rate: of shown items, in sessions with the reference policy, under a config. wanted: what it shall be, to 2 % of its odds; None
     for what it is.
     """
     aim = _log_odds(click_rate(simulator.config) if wanted is None else wanted)
-    if len(simulator.catalog.genre_names) < 2:
-        simulator = with_config(simulator, {"focus": 0.0})
     for _ in range(_ROUNDS):  # the base hardly matters to the choice
-        found, free = fit_weights(simulator, asked, moods=moods, seed=seed)
+        found, free = fit_weights(simulator, asked, weights=weights, moods=moods, seed=seed)
         names = [name for name, varies in zip(WEIGHTS, free, strict=True) if varies]
         simulator = with_config(simulator, dict(zip(names, map(float, found.weights), strict=True)))
         moved = False
@@ -68,16 +66,18 @@ def fit_choices(
     return simulator.config, dict(zip(names, found.errors.tolist(), strict=True))
 
 
-def fit_weights(simulator: BehavioralSimulator, asked: Questions, *, moods: int = MOODS, seed: int = 0) -> tuple[Fitted, Bools]:
-    """`WEIGHTS` at the simulator's own `click_base`: those that can be told, and which they are. seed: of the moods."""
+def fit_weights(
+    simulator: BehavioralSimulator, asked: Questions, *, weights: Sequence[str] = WEIGHTS, moods: int = MOODS, seed: int = 0
+) -> tuple[Fitted, Bools]:
+    """Those of `weights` that can be told, at the simulator's own `click_base`, and which of `WEIGHTS` they are. seed: of the moods."""
     start = np.array([getattr(simulator.config, name) for name in WEIGHTS])
     slopes, rest = _opened(simulator, asked.users, asked.items, moods, seed)
-    free = np.ptp(slopes, axis=3).max(axis=(1, 2)) > 1e-6
+    free = (np.ptp(slopes, axis=3).max(axis=(1, 2)) > 1e-6) & np.isin(WEIGHTS, weights)
     rest = rest + np.tensordot(start[~free], slopes[~free], 1)
     slopes = slopes[free]
 
-    def log_odds(weights: Doubles) -> tuple[Doubles, Doubles]:
-        taken = 1 / (1 + np.exp(-np.clip(np.tensordot(weights, slopes, 1) + rest, -500, 500)))  # [moods, m, c]
+    def log_odds(at: Doubles) -> tuple[Doubles, Doubles]:
+        taken = 1 / (1 + np.exp(-np.clip(np.tensordot(at, slopes, 1) + rest, -500, 500)))  # [moods, m, c]
         p = np.clip(taken.mean(axis=0), 1e-12, 1 - 1e-12)
         rise = taken * (1 - taken) / (p * (1 - p)) / moods
         return np.log(p / (1 - p)), np.einsum("rmc,frmc->fmc", rise, slopes)

@@ -39,7 +39,7 @@ class Pilot:
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """What is still to be asked, and what that costs: an upper bound on slates; a server that answers many at once is faster."""
+    """What is to be asked, and what that costs: an upper bound on slates; a server that answers many at once is faster."""
 
     slates: dict[str, int]
     """User-slates a section, at most."""

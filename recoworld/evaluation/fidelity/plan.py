@@ -41,9 +41,14 @@ class Plan:
 
     @property
     def estimate(self) -> cost.Estimate:
-        """Of what is not finished yet."""
-        slates = {name: self.section(name).asks for name in self.sections if self.desk.section(name) is None}
-        return cost.Estimate(slates=slates, pilot=self.pilot)
+        """Of all sections."""
+        return cost.Estimate(slates={name: self.section(name).asks for name in self.sections}, pilot=self.pilot)
+
+    @property
+    def remaining(self) -> cost.Estimate:
+        """Of those that are not finished yet."""
+        there = {name: slates for name, slates in self.estimate.slates.items() if self.desk.section(name) is None}
+        return cost.Estimate(slates=there, pilot=self.pilot)
 
 
 def plan(

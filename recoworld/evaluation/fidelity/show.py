@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from recoworld.evaluation.fidelity.table import HEADINGS, Mark, Row, rows
+from recoworld.evaluation.fidelity.lines import HEADINGS
+from recoworld.evaluation.fidelity.table import Mark, Row, rows
 from recoworld.text import plain
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def shown(report: Report, width: int = 80) -> Iterator[RenderableType]:
     """The table, the findings, what was skipped, the notes."""
     from rich.text import Text
 
-    yield terminal_table(report, width)
+    yield terminal_table(report, width) if rows(report.sections) else Text(title(report), "italic")
     for said in report.findings:
         yield Text("finding: ", style="bold red") + Text(plain(said, 400))
     if not report.findings and report.sections and not report.interrupted:
@@ -113,13 +114,13 @@ def _words(row: Row) -> str:
 
 
 def _number(row: Row, number: float | None) -> str:
-    return "" if number is None else format(number, row.form)
+    return "" if number is None else format(number, f"z{row.form}")
 
 
 def _interval(row: Row) -> str:
     if row.interval is None:
         return ""
-    low, high = (format(end, row.form) for end in row.interval)
+    low, high = (_number(row, end) for end in row.interval)
     return f"{low.removesuffix('%')}..{high}"
 
 

@@ -87,7 +87,7 @@ class Witness:
         world = self._worlds[size]
         world.reset(users, np.full(len(users), seed.astype(np.int64) & 0x7FFFFFFF))
         state = world.state
-        luck = Luck(combine(state.keys, slates[:, 0], 0xA5))
+        luck = Luck(combine(state.keys, slates.min(axis=1), 0xA5))
         if what == "stars":
             assert isinstance(self.simulator, Rater)  # asked by the caller
             return self.simulator.stars(state.mindset, state.history, slates, luck)
