@@ -51,8 +51,8 @@ def main() -> None:
     arguments.add_argument("--page", type=Path, default=PAGE)
     given = arguments.parse_args()
     parts = [
-        f"RecoWorld {__version__}, seed {given.seed}, up to {given.users:,} held-out users, {platform.machine()}, Python {platform.python_version()}; "
-        "`python benchmarks/fidelity_page.py`.\n"
+        f"RecoWorld {__version__}, seed {given.seed}, up to {given.users:,} held-out users; "
+        f"`python benchmarks/fidelity_page.py`, {platform.machine()}, Python {platform.python_version()}.\n"
     ]
     names = given.simulators.split(",")
     for dataset in given.datasets.split(","):

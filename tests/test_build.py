@@ -108,7 +108,7 @@ def test_what_is_finished_is_kept(tmp_path: Path, home: Path, monkeypatch: pytes
         assert "the same command goes on" in run("build", log, *QUICK, code=130)
     with monkeypatch.context() as patch:
         patch.setattr("recoworld.cli.build.import_log", interrupted)
-        patch.setattr("recoworld.evaluation.fidelity.calibrate.calibrate", interrupted)
+        patch.setattr("recoworld.evaluation.calibration.calibrate", interrupted)
         out = run("build", log, *QUICK)
         assert out.count("Kept from before") == 2
         run("build", log, *QUICK, "--seed", 1, code=130)  # another calibration

@@ -18,14 +18,14 @@ from recoworld.cli import app
 from recoworld.configs import WorldConfig
 from recoworld.datasets import cached_arrays, load_dataset
 from recoworld.errors import CacheUnwritable, ConfigError
-from recoworld.evaluation.fidelity.calibrate import Calibrated, calibrate
-from recoworld.evaluation.fidelity.choice import shares
-from recoworld.evaluation.fidelity.coefficients import fit_choices, fit_weights, with_config
-from recoworld.evaluation.fidelity.correction import Correction, fit_correction
-from recoworld.evaluation.fidelity.logit import fitted
-from recoworld.evaluation.fidelity.panel import Panel, make_panel
-from recoworld.evaluation.fidelity.questions import Questions, choices
-from recoworld.evaluation.fidelity.witness import Witness
+from recoworld.evaluation.calibration.coefficients import fit_choices, fit_weights, with_config
+from recoworld.evaluation.calibration.correction import Correction, fit_correction
+from recoworld.evaluation.calibration.logit import fitted
+from recoworld.evaluation.calibration.run import Calibrated, calibrate
+from recoworld.evaluation.fidelity.asking.panel import Panel, make_panel
+from recoworld.evaluation.fidelity.asking.questions import Questions, choices
+from recoworld.evaluation.fidelity.asking.witness import Witness
+from recoworld.evaluation.fidelity.measures.choice import shares
 from recoworld.impressions import Impressions
 from recoworld.simulators.behavioral import BehavioralSimulator, build
 from recoworld.simulators.calibration import calibrate as calibrate_rates

@@ -10,8 +10,8 @@ import pytest
 
 from recoworld.assembly import make_world
 from recoworld.errors import ConfigError
-from recoworld.simulators.behavioral import BehavioralSimulator
 from recoworld.impressions import Impressions
+from recoworld.simulators.behavioral import BehavioralSimulator
 from recoworld.simulators.calibration import Calibration, calibrate, replay
 from recoworld.simulators.config import BehavioralConfig
 from recoworld.testing.simulators import check_same, random_slates

@@ -14,10 +14,10 @@ import pytest
 from recoworld.datasets import inspired, load_corpus, redial, uss
 from recoworld.dialogues import Corpus, Dialogue, DialogueReader, Utterance, prefixes, stripped, verdict
 from recoworld.errors import ConfigError, DataCorrupt, DataMissing, UnknownName
-from recoworld.evaluation.fidelity.bootstrap import bootstrap
-from recoworld.evaluation.fidelity.dialogues import FIGURES, measure
-from recoworld.evaluation.fidelity.terseness import count_words, terseness
-from recoworld.evaluation.fidelity.tracking import AGREEMENT, agreement, spearman
+from recoworld.evaluation.fidelity.asking.bootstrap import bootstrap
+from recoworld.evaluation.fidelity.measures.dialogues import FIGURES, measure
+from recoworld.evaluation.fidelity.measures.terseness import count_words, terseness
+from recoworld.evaluation.fidelity.measures.tracking import AGREEMENT, agreement, spearman
 from recoworld.registry import CORPORA
 
 NOTHING = {"value": None, "low": None, "high": None}

@@ -16,15 +16,16 @@ from test_cli import recoworld, told
 from recoworld.datasets import load_dataset
 from recoworld.dialogues import Corpus, Dialogue, Utterance
 from recoworld.errors import ConfigError, UnknownName
-from recoworld.evaluation.fidelity import Report, cost, fidelity, findings, pictures
+from recoworld.evaluation.fidelity import Report, cost, fidelity
 from recoworld.evaluation.fidelity import plan as plans
 from recoworld.evaluation.fidelity.candidate import candidate
-from recoworld.evaluation.fidelity.findings import at, bounds, suspicions, value
-from recoworld.evaluation.fidelity.lines import LINES
 from recoworld.evaluation.fidelity.plan import plan
 from recoworld.evaluation.fidelity.run import carried_out, plain_json
 from recoworld.evaluation.fidelity.sections import SECTIONS, chosen
-from recoworld.evaluation.fidelity.table import rows
+from recoworld.evaluation.fidelity.showing import findings, pictures
+from recoworld.evaluation.fidelity.showing.findings import at, bounds, suspicions, value
+from recoworld.evaluation.fidelity.showing.lines import LINES
+from recoworld.evaluation.fidelity.showing.table import rows
 from recoworld.simulators.behavioral import BehavioralSimulator
 from recoworld.users import Dataset
 

@@ -12,18 +12,18 @@ import pytest
 
 from recoworld.catalog import build_catalog
 from recoworld.datasets import load_dataset
-from recoworld.evaluation.fidelity import consistency, leakage, mindset, rates
-from recoworld.evaluation.fidelity.consistency import slot_effects
-from recoworld.evaluation.fidelity.panel import Panel, make_panel
-from recoworld.evaluation.fidelity.questions import choices
-from recoworld.evaluation.fidelity.replayed import sessions_of
-from recoworld.evaluation.fidelity.rewritten import masked, paraphrased, retold, reworded, shifted
-from recoworld.evaluation.fidelity.sayings import consistent, grounded, lifts, variety
-from recoworld.evaluation.fidelity.sums import auc, moments, pearson, statistic
-from recoworld.evaluation.fidelity.tallies import Tally, distance, error, length, standardised
-from recoworld.evaluation.fidelity.tallies import auc as auc_of_one
-from recoworld.evaluation.fidelity.transcripts import Transcript, transcript
-from recoworld.evaluation.fidelity.witness import Witness
+from recoworld.evaluation.fidelity.asking.panel import Panel, make_panel
+from recoworld.evaluation.fidelity.asking.questions import choices
+from recoworld.evaluation.fidelity.asking.rewritten import masked, paraphrased, retold, reworded, shifted
+from recoworld.evaluation.fidelity.asking.sums import auc, moments, pearson, statistic
+from recoworld.evaluation.fidelity.asking.witness import Witness
+from recoworld.evaluation.fidelity.measures import consistency, leakage, mindset, rates
+from recoworld.evaluation.fidelity.measures.consistency import slot_effects
+from recoworld.evaluation.fidelity.measures.replayed import sessions_of
+from recoworld.evaluation.fidelity.measures.sayings import consistent, grounded, lifts, variety
+from recoworld.evaluation.fidelity.measures.tallies import Tally, distance, error, length, standardised
+from recoworld.evaluation.fidelity.measures.tallies import auc as auc_of_one
+from recoworld.evaluation.fidelity.measures.transcripts import Transcript, transcript
 from recoworld.impressions import Impressions
 from recoworld.instructions import FORMS
 from recoworld.luck import Luck

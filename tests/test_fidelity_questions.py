@@ -10,12 +10,12 @@ import pytest
 from recoworld.assembly import make_world
 from recoworld.datasets import load_dataset
 from recoworld.errors import ConfigError
-from recoworld.evaluation.fidelity import alignment, choice, diversity, ratings
-from recoworld.evaluation.fidelity.panel import Panel, make_panel
-from recoworld.evaluation.fidelity.questions import NEGATIVES, Questions, choices, mixtures
-from recoworld.evaluation.fidelity.store import Answers
-from recoworld.evaluation.fidelity.sums import drawn_sums, figure, means
-from recoworld.evaluation.fidelity.witness import Witness
+from recoworld.evaluation.fidelity.asking.panel import Panel, make_panel
+from recoworld.evaluation.fidelity.asking.questions import NEGATIVES, Questions, choices, mixtures
+from recoworld.evaluation.fidelity.asking.store import Answers
+from recoworld.evaluation.fidelity.asking.sums import drawn_sums, figure, means
+from recoworld.evaluation.fidelity.asking.witness import Witness
+from recoworld.evaluation.fidelity.measures import alignment, choice, diversity, ratings
 from recoworld.luck import Luck, combine
 from recoworld.registry import SIMULATORS
 from recoworld.simulators.behavioral import BehavioralSimulator

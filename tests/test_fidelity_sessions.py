@@ -11,13 +11,13 @@ import pytest
 from recoworld.datasets import load_dataset
 from recoworld.envs.codec import observe
 from recoworld.errors import ConfigError
-from recoworld.evaluation.fidelity import agreement, counterfactual
-from recoworld.evaluation.fidelity.diluted import Diluted
-from recoworld.evaluation.fidelity.panel import Panel, make_panel
-from recoworld.evaluation.fidelity.roster import VARIANTS, Chart, roster
-from recoworld.evaluation.fidelity.sessions import MOST, TURNS, held_out, later_world, opened, played, some
-from recoworld.evaluation.fidelity.sums import Doubles
-from recoworld.evaluation.fidelity.witness import Witness
+from recoworld.evaluation.fidelity.asking.panel import Panel, make_panel
+from recoworld.evaluation.fidelity.asking.sums import Doubles
+from recoworld.evaluation.fidelity.asking.witness import Witness
+from recoworld.evaluation.fidelity.measures import agreement, counterfactual
+from recoworld.evaluation.fidelity.measures.diluted import Diluted
+from recoworld.evaluation.fidelity.measures.roster import VARIANTS, Chart, roster
+from recoworld.evaluation.fidelity.measures.sessions import MOST, TURNS, held_out, later_world, opened, played, some
 from recoworld.evaluation.ranking import relevant_items
 from recoworld.luck import Luck, combine
 from recoworld.policies.scoring import Scorer

@@ -127,7 +127,7 @@ def _calibrated(data: Dataset, report: Path, wanted: dict[str, Any], say: Callab
     """Write the preset of the world, and try it out; whether that was done now."""
     from recoworld.assembly import make_world
     from recoworld.configs import WorldConfig
-    from recoworld.evaluation.fidelity.calibrate import calibrate
+    from recoworld.evaluation.calibration import calibrate
 
     preset, record = preset_path(data.name), _record(data.name)
     anew = not preset.is_file() or record.get("calibration") != wanted

@@ -36,7 +36,7 @@ def calibrate(
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn
 
-    from recoworld.evaluation.fidelity.calibrate import calibrate as calibrated
+    from recoworld.evaluation.calibration import calibrate as calibrated
 
     columns = SpinnerColumn(), TextColumn("{task.description} {task.completed:,.0f}")
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:

@@ -78,8 +78,8 @@ def _folder(path: str, data_dir: str | None) -> str | None:
 
 
 def _frozen(dataset: Dataset) -> Dataset:
-    for part in filter(None, (dataset.catalog, dataset.users, dataset.interactions, dataset.impressions, dataset.random_ratings)):
-        for field in fields(part):
+    for part in (dataset.catalog, dataset.users, dataset.interactions, dataset.impressions, dataset.random_ratings):
+        for field in fields(part) if part is not None else ():
             value = getattr(part, field.name)
             if isinstance(value, np.ndarray):
                 value.flags.writeable = False

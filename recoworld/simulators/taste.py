@@ -125,7 +125,8 @@ def fit_taste(dataset: Dataset, split: Split, config: BehavioralConfig, *, cache
 
 def _noise(liking: RatingFactors, everyone: tuple[NDArray[np.int64], NDArray[Any], Floats]) -> float:
     """How far the last tenth of a user's ratings lies from what is expected of it, folded in from those before: the root of users' mean
-    squared errors, each user counting once."""
+    squared errors, each user counting once.
+    """
     indptr, columns, ratings = everyone
     counts = np.diff(indptr)
     who = np.repeat(np.arange(len(counts)), counts)

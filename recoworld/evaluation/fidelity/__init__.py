@@ -7,7 +7,7 @@ users that was found. It is built on what the log shows before the questions beg
 
 from __future__ import annotations
 
-from recoworld.evaluation.fidelity.report import Report
 from recoworld.evaluation.fidelity.run import fidelity
+from recoworld.evaluation.fidelity.showing.report import Report
 
 __all__ = ["Report", "fidelity"]

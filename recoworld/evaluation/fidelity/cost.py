@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from recoworld.evaluation.fidelity.sums import Json
-from recoworld.evaluation.fidelity.witness import Witness
+from recoworld.evaluation.fidelity.asking.sums import Json
+from recoworld.evaluation.fidelity.asking.witness import Witness
 from recoworld.types import UserSimulator
 
 SLOW = 0.005

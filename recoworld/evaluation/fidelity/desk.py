@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from recoworld.dialogues import Corpus
+from recoworld.evaluation.fidelity.asking.store import Answers
+from recoworld.evaluation.fidelity.asking.sums import Json
 from recoworld.evaluation.fidelity.cost import Pilot
-from recoworld.evaluation.fidelity.store import Answers
-from recoworld.evaluation.fidelity.sums import Json
 from recoworld.evaluation.store import Folder
 
 REPORT = "fidelity.json"

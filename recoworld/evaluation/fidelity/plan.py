@@ -11,11 +11,11 @@ from typing import Any
 from recoworld.datasets import load_dataset
 from recoworld.dialogues import Corpus
 from recoworld.evaluation.fidelity import cost
+from recoworld.evaluation.fidelity.asking.panel import make_panel
+from recoworld.evaluation.fidelity.asking.witness import Witness
 from recoworld.evaluation.fidelity.candidate import candidate, coefficients
 from recoworld.evaluation.fidelity.desk import Desk
-from recoworld.evaluation.fidelity.panel import make_panel
 from recoworld.evaluation.fidelity.sections import Section, chosen
-from recoworld.evaluation.fidelity.witness import Witness
 from recoworld.policies.params import whole
 from recoworld.version import __version__
 

@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 from recoworld.dialogues import Corpus
 from recoworld.errors import ConfigError, MissingExtra
+from recoworld.evaluation.fidelity.asking.sums import Json
 from recoworld.evaluation.fidelity.plan import Plan, plan
-from recoworld.evaluation.fidelity.report import Report
 from recoworld.evaluation.fidelity.sections import SECTIONS
-from recoworld.evaluation.fidelity.sums import Json
+from recoworld.evaluation.fidelity.showing.report import Report
 
 Stage = Literal["kept", "skipped", "run", "done"]
 Progress = Callable[[str, Stage, int, int], None]

@@ -9,8 +9,8 @@ from typing import Any
 
 from recoworld.dialogues import Corpus, DialogueReader
 from recoworld.errors import ConfigError, UnknownName
-from recoworld.evaluation.fidelity.sums import Json
-from recoworld.evaluation.fidelity.witness import Witness
+from recoworld.evaluation.fidelity.asking.sums import Json
+from recoworld.evaluation.fidelity.asking.witness import Witness
 
 SECTIONS = {
     "choice": "choice",
@@ -59,7 +59,7 @@ class Section:
 
     @property
     def _module(self) -> Any:
-        return import_module(f"recoworld.evaluation.fidelity.{SECTIONS[self.name]}")
+        return import_module(f"recoworld.evaluation.fidelity.measures.{SECTIONS[self.name]}")
 
 
 def chosen(names: Sequence[str]) -> list[str]:

@@ -1,0 +1,5 @@
+"""Calibration: a simulator fitted to the choices of training users, and measured before and after on test users."""
+
+from recoworld.evaluation.calibration.run import Calibrated, calibrate
+
+__all__ = ["Calibrated", "calibrate"]

@@ -1,0 +1,98 @@
+"""A simulator under questioning: the same questions to every simulator, whatever it can answer by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from recoworld.evaluation.fidelity.asking.panel import Panel
+from recoworld.evaluation.fidelity.asking.store import Answers
+from recoworld.luck import Luck, combine
+from recoworld.types import Chooser, Floats, Ints, Rater, UserSimulator
+from recoworld.users import Dataset, Split
+from recoworld.world import World
+
+_CHUNK = 1024
+_DEEDS = np.array([0.0, 0.3, 0.3, 0.3, 0.1, 0.0], np.float32)  # of History.response: what orders two items that were clicked as often
+
+
+class Witness:
+    """A simulator, and the opening of a session in which each question is put to its users.
+
+    `chances` and `stars` are taken from the simulator where it has them (`recoworld.types.Chooser`, `Rater`); without the first the slate
+    is shown and clicks are counted.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        simulator: UserSimulator,
+        panel: Panel,
+        *,
+        moods: int = 4,
+        answers: Answers | None = None,
+        build: Callable[[Dataset, Split], UserSimulator] | None = None,
+        told: Callable[[int], None] | None = None,
+    ) -> None:
+        """moods: openings over which an answer is averaged: what the user came for, how rested it is. answers: kept ones.
+
+        build: makes the same simulator of another data set, None where nobody knows how. told: called with how many slates have just
+        been answered by a user each.
+        """
+        self.name, self.simulator, self.panel, self.moods, self.build = name, simulator, panel, moods, build
+        self.told = told or (lambda slates: None)
+        self._answers = answers or Answers(None)
+        self._worlds: dict[int, World] = {}
+
+    @property
+    def rates(self) -> bool:
+        """Whether it says how its users would rate."""
+        return isinstance(self.simulator, Rater)
+
+    def world(self, slate_size: int = 10, **settings: Any) -> World:
+        """A world of these people, of whom only the visible part is known."""
+        return World(self.panel.known, self.panel.split, self.simulator, slate_size=slate_size, **settings)
+
+    def chances(self, users: Ints, slates: Ints, *, moods: int | None = None, salt: int = 0) -> Floats:
+        """How likely each item is to be taken if it is looked at, in (0, 1) ``[m, c]``. salt: other moods and luck."""
+        return self._asked("chances", users, slates, moods or self.moods, salt)
+
+    def stars(self, users: Ints, items: Ints, *, salt: int = 0) -> Floats:
+        """Probability of each rating, 1 to 5 stars ``[m, c, 5]``."""
+        return self._asked("stars", users, items, 1, salt)
+
+    def _asked(self, what: str, users: Ints, slates: Ints, moods: int, salt: int) -> Floats:
+        parts = []
+        for start in range(0, len(users), _CHUNK):
+            who, shown = users[start : start + _CHUNK], slates[start : start + _CHUNK]
+            question = (what, who, shown, moods, salt, self.panel.seed)
+            parts.append(self._answers.kept(question, partial(self._mean, what, who, shown, moods, salt)))
+            self.told(moods * len(who))
+        return np.concatenate(parts)
+
+    def _mean(self, what: str, users: Ints, slates: Ints, moods: int, salt: int) -> Floats:
+        answers = [self._once(what, users, slates, combine(self.panel.seed, salt, mood)) for mood in range(moods)]
+        if what == "stars" or isinstance(self.simulator, Chooser):
+            return np.asarray(np.mean(answers, axis=0, dtype=np.float64), np.float32)
+        looked, clicked, deeds = np.sum(answers, axis=0)
+        return np.asarray((clicked + 0.25 + 0.01 * deeds) / (looked + 0.5), np.float32)
+
+    def _once(self, what: str, users: Ints, slates: Ints, seed: Any) -> Any:
+        size = slates.shape[1]
+        if size not in self._worlds:
+            self._worlds[size] = self.world(size, max_turns=1)
+        world = self._worlds[size]
+        world.reset(users, np.full(len(users), seed.astype(np.int64) & 0x7FFFFFFF))
+        state = world.state
+        luck = Luck(combine(state.keys, slates.min(axis=1), 0xA5))
+        if what == "stars":
+            assert isinstance(self.simulator, Rater)  # asked by the caller
+            return self.simulator.stars(state.mindset, state.history, slates, luck)
+        if isinstance(self.simulator, Chooser):
+            return self.simulator.chances(state.mindset, state.history, slates, luck)
+        turn = world.step(slates)
+        response = world.state.history.response
+        return np.stack([turn.feedback.examined, turn.feedback.clicked, response @ _DEEDS]).astype(np.float32)
