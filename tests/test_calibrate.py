@@ -13,12 +13,11 @@ import pytest
 from typer.testing import CliRunner
 
 from recoworld.assembly import make_world
-from recoworld.catalog import build_catalog
 from recoworld.cli import app
 from recoworld.configs import WorldConfig
 from recoworld.datasets import cached_arrays, load_dataset
 from recoworld.errors import CacheUnwritable, ConfigError
-from recoworld.evaluation.calibration.coefficients import fit_choices, fit_weights, with_config
+from recoworld.evaluation.calibration.coefficients import fit_choices
 from recoworld.evaluation.calibration.correction import Correction, fit_correction
 from recoworld.evaluation.calibration.logit import fitted
 from recoworld.evaluation.calibration.run import Calibrated, calibrate
@@ -107,47 +106,59 @@ def test_chances_that_say_nothing_are_all_but_ignored() -> None:
 # the coefficients
 
 
+USERS = np.arange(400)
+
+
+def click_rate(config: BehavioralConfig) -> float:
+    """Of the ten most popular items, on the first slate of a session."""
+    simulator = people(**config.model_dump())
+    world = Witness("p", simulator, panel()).world(10)
+    world.reset(USERS, USERS)
+    return float(world.step(np.tile(np.argsort(-panel().known.catalog.popularity)[:10], (len(USERS), 1))).feedback.clicked.mean())
+
+
 @pytest.mark.parametrize("focus", [0.0, 0.5])
-def test_known_weights_are_found_again(focus: float) -> None:
+def test_a_known_weight_is_found_again(focus: float) -> None:
     """Without a focus all moods are alike but for fatigue, which shifts all items; with one, the mean over moods is what is fitted."""
-    asked = answered(people(**TRUE, focus=focus), choices(panel(), "random"), moods=1 if not focus else 32)
-    found, free = fit_weights(people(focus=focus, click_base=-3.0), asked, moods=16)
-    assert free.all()
-    for weight, error, name in zip(found.weights, found.errors, ("click_attraction", "click_interest"), strict=True):
-        assert error < 0.6
-        assert abs(weight - TRUE[name]) < 3.5 * error, name
-        assert abs(getattr(BehavioralConfig(), name) - TRUE[name]) > 3.5 * error  # where it started from was further away
+    truth = people(**TRUE, focus=focus)
+    asked = answered(truth, choices(panel(), "random"), moods=1 if not focus else 32)
+    start = people(focus=focus, click_interest=TRUE["click_interest"])
+    config, error = fit_choices(start, asked, click_rate, wanted=click_rate(truth.config), moods=16)
+    assert error < 0.3
+    assert abs(config.click_attraction - TRUE["click_attraction"]) < 3.5 * error
+    assert config.click_base == pytest.approx(TRUE["click_base"], abs=0.25)
+    assert abs(BehavioralConfig().click_attraction - TRUE["click_attraction"]) > 10 * error  # where it started from was further away
 
 
-def test_the_click_rate_is_kept_or_set() -> None:
-    simulator = people()
-    asked = answered(people(**TRUE), choices(panel(), "random", most=2), moods=4)
-    users = asked.users[:300]
-    slates = np.tile(np.argsort(-panel().known.catalog.popularity)[:10], (len(users), 1))
+def test_the_error_is_the_spread_of_what_is_found() -> None:
+    """Of the same questions, answered sixteen times: a chi-square of 15 degrees of freedom, between its 0.001 and 0.999 quantiles."""
+    truth, asked = people(**TRUE, focus=0.0), choices(panel(), "random", most=1)
+    answers = [answered(truth, asked, moods=1, seed=seed) for seed in range(16)]
+    found = [fit_choices(truth, given, lambda config: 0.2, moods=1) for given in answers]
+    spread = np.var([config.click_attraction for config, _ in found], ddof=1)
+    assert 3.5 / 15 < spread / np.mean([error**2 for _, error in found]) < 37.7 / 15
 
-    def rate(config: BehavioralConfig) -> float:
-        world = Witness("p", with_config(simulator, config.model_dump()), panel()).world(10)
-        world.reset(users, np.arange(len(users)))
-        return float(world.step(slates).feedback.clicked.mean())
+
+def test_the_click_rate_is_kept_or_set_and_no_neighbour_of_that_rate_is_likelier() -> None:
+    """The answers come from sharp people, whose chances of famous items are near 1: there the base matters to the choice."""
+    simulator = people(click_attraction=4.0, click_base=-4.3)
+    asked = answered(people(), choices(panel(), "random", most=2), moods=4)
+
+    def log_loss(config: BehavioralConfig) -> float:
+        pi = shares(Witness("p", people(**config.model_dump()), panel(), moods=32).chances(asked.users, asked.items))
+        return float(-np.log(pi[asked.taken]).mean())
 
     for wanted in (None, 0.3):
-        config, errors = fit_choices(simulator, asked, rate, wanted=wanted)
-        assert set(errors) == {"click_attraction", "click_interest"}
-        assert rate(config) == pytest.approx(rate(simulator.config) if wanted is None else wanted, abs=0.01)
+        config, error = fit_choices(simulator, asked, click_rate, wanted=wanted, moods=32)
+        aim = click_rate(simulator.config) if wanted is None else wanted
+        assert click_rate(config) == pytest.approx(aim, abs=0.005)
         changed = {name for name, value in config.model_dump().items() if value != getattr(simulator.config, name)}
-        assert changed == {"click_attraction", "click_interest", "click_base"}
-
-
-def test_without_genres_nobody_comes_with_one_in_mind() -> None:
-    """Interest is then the same in all items: its weight cannot be told and stays."""
-    known, n = panel().known, len(panel().known.catalog)
-    blank = build_catalog(name="blank", ids=known.catalog.ids.tolist(), titles=["x"] * n, genres=[()] * n, years=[0] * n)
-    taste = replace(people().taste, home=np.zeros((len(known.users), blank.features.shape[1]), np.float32))
-    simulator = BehavioralSimulator(blank, taste, BehavioralConfig())
-    config, errors = fit_choices(simulator, choices(panel(), "random", most=1), lambda config: 0.2)
-    assert config.focus == 0
-    assert config.click_interest == BehavioralConfig().click_interest
-    assert set(errors) == {"click_attraction"}
+        assert changed == {"click_attraction", "click_base"}
+        for weight in (config.click_attraction - 3 * error, config.click_attraction + 3 * error):
+            bases = config.click_base + np.linspace(-1, 1, 101)
+            others = [config.model_copy(update={"click_attraction": weight, "click_base": base}) for base in bases]
+            beside = min(others, key=lambda other: abs(click_rate(other) - aim))
+            assert log_loss(beside) > log_loss(config)
 
 
 # end to end
@@ -266,6 +277,7 @@ def tiny(*, data_dir: str | None = None) -> Dataset:
         ({"dataset": f"{HERE}:tiny"}, "expected at least 25"),
         ({"dataset": "mini", "negatives": "easy"}, "popularity_matched"),
         ({"dataset": "mini", "click_rate": 1.5}, "between 0 and 1"),
+        ({"dataset": "mini", "users": 100, "click_rate": 0.95}, "no nearer than 0.[678]"),
         ({"dataset": "mini", "settings": {"click_bass": 1}}, "click_base"),
     ],
 )

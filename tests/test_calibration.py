@@ -128,6 +128,26 @@ def test_one_slot_tells_nothing_of_effort(simulator: BehavioralSimulator, log: I
     assert found.config.click_base == pytest.approx(TRUE["click_base"], abs=0.4)
 
 
+def test_single_items_from_all_over_the_page_tell_of_effort(simulator: BehavioralSimulator, log: Impressions) -> None:
+    """Each item of the same slates for itself: only `first_slot` says where it stood."""
+    m, k = log.slates.shape
+    single: dict[str, Any] = {name: getattr(log, name).reshape(-1, 1) for name in ("slates", "clicked", "met")}
+    apart = Impressions(users=np.repeat(log.users, k), first_slot=np.tile(np.arange(k), m), **single)
+    found = calibrate(simulator, apart, most=60_000)
+    for name in ("effort", "click_base", "click_attraction"):
+        assert getattr(found.config, name) == pytest.approx(TRUE[name], abs=1.5 * TOLERANCE[name]), name  # of half as many items
+    assert found.after["click rate, slot 1"] == pytest.approx(found.observed["click rate, slot 1"], abs=0.01)
+    assert calibrate(simulator, replace(apart, first_slot=None), most=5000).config.effort == BehavioralConfig().effort
+
+
+def test_the_lower_half_of_a_page_is_replayed_as_such(simulator: BehavioralSimulator, log: Impressions) -> None:
+    half_page: dict[str, Any] = {name: getattr(log, name)[:, 5:] for name in ("slates", "clicked", "met")}
+    lower = Impressions(users=log.users, first_slot=np.full(len(log.users), 5), **half_page)
+    whole, half, top = (replay(simulator, shown)[0].clicked for shown in (log, lower, replace(lower, first_slot=None)))
+    assert half.mean(axis=0) == pytest.approx(whole[:, 5:].mean(axis=0), abs=4 * np.sqrt(2 * 0.05 / len(half)))
+    assert top.mean() > 1.2 * half.mean()
+
+
 def test_likes_that_never_happened_leave_a_finite_base(simulator: BehavioralSimulator, log: Impressions) -> None:
     found = calibrate(simulator, replace(log, liked=np.zeros_like(log.liked)), most=2000)
     assert -30 < found.config.like_base < -6

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import fakes_fidelity as fakes
 import numpy as np
@@ -18,7 +20,9 @@ from recoworld.dialogues import Corpus, Dialogue, Utterance
 from recoworld.errors import ConfigError, UnknownName
 from recoworld.evaluation.fidelity import Report, cost, fidelity
 from recoworld.evaluation.fidelity import plan as plans
+from recoworld.evaluation.fidelity.asking import store, witness
 from recoworld.evaluation.fidelity.candidate import candidate
+from recoworld.evaluation.fidelity.measures.sessions import TURNS
 from recoworld.evaluation.fidelity.plan import plan
 from recoworld.evaluation.fidelity.run import carried_out, plain_json
 from recoworld.evaluation.fidelity.sections import SECTIONS, chosen
@@ -26,6 +30,7 @@ from recoworld.evaluation.fidelity.showing import findings, pictures
 from recoworld.evaluation.fidelity.showing.findings import at, bounds, suspicions, value
 from recoworld.evaluation.fidelity.showing.lines import LINES
 from recoworld.evaluation.fidelity.showing.table import rows
+from recoworld.impressions import Impressions
 from recoworld.simulators.behavioral import BehavioralSimulator
 from recoworld.users import Dataset
 
@@ -167,30 +172,193 @@ def test_what_people_did_later_reaches_no_answer(monkeypatch: pytest.MonkeyPatch
 # what is kept
 
 
-def test_an_interrupted_report_asks_nothing_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+class Counting(fakes.Choosing):
+    """Counts its calls and the user-slates in them by section, sees no reason to leave early, and presses Ctrl-C at a chosen call."""
+
+    section: ClassVar[str] = ""
+    calls: ClassVar[Counter[str]] = Counter()
+    slates: ClassVar[Counter[str]] = Counter()
+    stop_at: ClassVar[tuple[str, int] | None] = None
+
+    def asked(self, slates: np.ndarray) -> None:
+        here = Counting.section
+        Counting.calls[here] += 1
+        if (here, Counting.calls[here]) == Counting.stop_at:
+            raise KeyboardInterrupt
+        Counting.slates[here] += len(slates)
+
+    def likely(self, users: np.ndarray, slates: np.ndarray) -> np.ndarray:
+        return (((users[:, None] * 7919 + slates * 104729) % 997 + 1) / 999).astype(np.float32)
+
+    def chances(self, mindset: Any, history: Any, slates: Any, luck: Any) -> np.ndarray:
+        self.asked(slates)
+        return super().chances(mindset, history, slates, luck)
+
+    def stars(self, mindset: Any, history: Any, slates: Any, luck: Any) -> np.ndarray:
+        self.asked(slates)
+        return np.tile(np.array([0.1, 0.1, 0.2, 0.3, 0.3], np.float32), (*slates.shape, 1))
+
+    def respond(self, mindset: Any, history: Any, slates: Any, luck: Any) -> Any:
+        self.asked(slates)
+        return super().respond(mindset, history, slates, luck)
+
+    def variants(self) -> dict[str, Any]:
+        return {"the same": self}
+
+
+class CountingActs(Counting):
+    """Only acts."""
+
+    chances = stars = None  # type: ignore[assignment]
+
+
+def counted(kind: Any, stop_at: tuple[str, int] | None = None, **settings: Any) -> Report:
+    """A report of few people in chunks of eight, all of whose answers are kept; what it asks is counted from 0 calls."""
+
+    def progress(name: str, *_: Any) -> None:
+        Counting.section = name
+
+    Counting.section, Counting.stop_at = "pilot", stop_at
+    Counting.calls.clear()
+    return fidelity(kind, dataset="mini", users=20, moods=2, progress=progress, **settings)
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cost, "SLOW", 0.0)
-    settings: dict[str, Any] = {"dataset": "mini", "users": 40, "moods": 1, "sections": ("choice", "diversity")}
-    monkeypatch.setattr(fakes.Interrupting, "asked", [])
-    monkeypatch.setattr(fakes.Interrupting, "stop_at", None)
-    whole = fidelity(fakes.Interrupting, **settings)
-    in_all = len(fakes.Interrupting.asked)
-    assert len(set(fakes.Interrupting.asked)) == in_all
-    fakes.Interrupting.asked.clear()
-    reports = []
-    for stop_at in (5, 8, None):
-        fakes.Interrupting.stop_at = stop_at
-        reports.append(fidelity(fakes.Interrupting, **settings, out=tmp_path))
-    first, second, last = reports
-    assert [report.interrupted for report in reports] == [True, True, False]
-    assert first.sections == second.sections == {}
-    assert json.loads((tmp_path / "fidelity.json").read_text())["interrupted"] is False
-    assert len(fakes.Interrupting.asked) == in_all
-    assert len(set(fakes.Interrupting.asked)) == in_all
-    assert last.sections == whole.sections
-    assert fidelity(fakes.Interrupting, **settings, out=tmp_path).estimate == last.estimate
-    assert len(fakes.Interrupting.asked) == in_all
-    fidelity(fakes.Interrupting, **settings, out=tmp_path, fresh=True)
-    assert len(fakes.Interrupting.asked) == 2 * in_all
+    monkeypatch.setattr(witness, "_KEPT_CHUNK", 8)
+    monkeypatch.setattr(Report, "pictures", lambda report: {})
+    monkeypatch.setattr(plans, "load_dataset", lambda *_, **__: with_impressions(load_dataset("mini")))
+    Counting.slates.clear()
+
+
+def with_impressions(dataset: Dataset) -> Dataset:
+    """Everybody was shown two slates of five in each of two sessions."""
+    rng = np.random.Generator(np.random.PCG64(6))
+    users = np.repeat(np.arange(len(dataset.users)), 4)
+    slates = np.argsort(rng.random((len(users), len(dataset.catalog))), axis=1)[:, :5]
+    clicked, sessions = rng.random(slates.shape) < 0.3, np.arange(len(users)) // 2
+    return replace(dataset, impressions=Impressions(users=users, slates=slates, clicked=clicked, sessions=sessions))
+
+
+SESSIONS = {"counterfactual": 8 * TURNS, "policy_agreement": 8 * TURNS, "mindset": 8 * TURNS, "rates": 8 * 2 * 2}
+"""User-slates of a chunk of eight sessions at most; those of the log have two slates, each asked about and shown."""
+
+
+@pytest.mark.usefixtures("slow")
+@pytest.mark.parametrize("kind", [Counting, CountingActs])
+def test_an_interrupted_report_asks_nothing_twice(tmp_path: Path, kind: Any) -> None:
+    """Interrupted in the middle of every section that asks, it asks again at most one chunk of sessions each time."""
+    plain = counted(kind)  # nothing is kept, all users at a time
+    in_all = Counting.slates.copy()
+    Counting.slates.clear()
+    whole = counted(kind, out=tmp_path / "whole")
+    calls = Counting.calls.copy()
+    assert Counting.slates == in_all
+    assert json.dumps(whole.sections) == json.dumps(plain.sections)
+    stops = [name for name in calls if calls[name] > 1 and name != "pilot"]
+    assert {"choice", "alignment", "diversity", "consistency", "leakage", *SESSIONS} <= set(stops)
+    Counting.slates.clear()
+    for name in stops:
+        report = counted(kind, (name, calls[name] // 2 + 1), out=tmp_path / "parts")
+        assert report.interrupted
+        assert name not in report.sections
+    last = counted(kind, out=tmp_path / "parts")
+    assert not last.interrupted
+    assert json.dumps(last.sections) == json.dumps(plain.sections)
+    for name, slates in in_all.items():
+        assert 0 <= Counting.slates[name] - slates < SESSIONS.get(name, 1), name
+    counted(kind, out=tmp_path / "parts")
+    assert not Counting.calls
+    Counting.slates.clear()
+    counted(kind, out=tmp_path / "parts", fresh=True)
+    assert Counting.slates == in_all
+
+
+@pytest.mark.usefixtures("slow")
+def test_what_is_kept_is_what_was_said(tmp_path: Path) -> None:
+    """The behavioural user's sections from answers in chunks of eight, read back or not, are those of all users at a time."""
+    settings: dict[str, Any] = {"dataset": "mini", "users": 20}
+    with pytest.MonkeyPatch.context() as quick:
+        quick.setattr(cost, "SLOW", 1e9)
+        plain = fidelity("behavioral", **settings)
+    kept = fidelity("behavioral", **settings, out=tmp_path)
+    assert len(list((tmp_path / "answers").glob("*.npz"))) > 100
+    for section in (tmp_path / "sections").glob("*.json"):
+        section.unlink()
+    read = fidelity("behavioral", **settings, out=tmp_path)
+    assert json.dumps(plain.sections) == json.dumps(kept.sections) == json.dumps(read.sections)
+
+
+@pytest.mark.usefixtures("slow")
+def test_a_full_disk_is_no_reason_to_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, *_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    plain = counted(Counting, sections=("choice",))
+    monkeypatch.setattr(store, "write_arrays", full)
+    with pytest.warns(UserWarning, match=r"cannot write the answers to .*No space left on device") as said:
+        report = counted(Counting, sections=("choice",), out=tmp_path)
+    assert len(said) == 1
+    assert report.sections == plain.sections
+
+
+class Remembering(Counting):
+    """Notes the mood and the luck in which it is asked."""
+
+    noted: ClassVar[list[tuple[bytes, ...]]] = []
+
+    def begin(self, users: Any, luck: Any) -> Any:
+        mindset = super().begin(users, luck)
+        return replace(mindset, levels=np.broadcast_to(luck.uniform(1), mindset.levels.shape).copy())
+
+    def asked(self, slates: np.ndarray) -> None:
+        self.noted.append((np.sort(slates, axis=1).tobytes(),))
+
+    def chances(self, mindset: Any, history: Any, slates: Any, luck: Any) -> np.ndarray:
+        self.noted.append((mindset.levels.tobytes(), luck.keys.tobytes()))
+        return super().chances(mindset, history, slates, luck)
+
+    def respond(self, mindset: Any, history: Any, slates: Any, luck: Any) -> Any:
+        self.noted.append((mindset.levels.tobytes(), luck.keys.tobytes()))
+        return super().respond(mindset, history, slates, luck)
+
+
+class RememberingActs(Remembering):
+    """Only acts."""
+
+    chances = None  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("kind", [Remembering, RememberingActs])
+def test_a_shuffled_slate_meets_the_same_mood_and_luck(kind: Any) -> None:
+    asking = plan(kind, dataset="mini", users=20).witness
+    rng = np.random.Generator(np.random.PCG64(5))
+    slates = np.stack([rng.permutation(len(asking.panel.known.catalog))[:10] for _ in asking.panel.users])
+    noted = []
+    for shown in (slates, rng.permuted(slates, axis=1), slates[:, ::-1], (slates + 1) % len(asking.panel.known.catalog)):
+        Remembering.noted.clear()
+        asking.chances(asking.panel.users, shown)
+        noted.append(Remembering.noted.copy())
+    assert len(noted[0]) == 2 * asking.moods
+    assert noted[0] == noted[1] == noted[2]
+    assert noted[0] != noted[3]  # the test can fail
+
+
+def test_answers_are_told_apart(tmp_path: Path) -> None:
+    kept = store.Answers(tmp_path, "key")
+    questions: list[tuple[Any, ...]] = [("a", 1, 23), ("a", 12, 3), ("b", 1, 23), (np.arange(4),), (np.arange(4).reshape(2, 2),)]
+    questions += [(np.arange(4, dtype=np.int32),), (np.arange(2), np.arange(2, 4))]
+    for i, question in enumerate(questions):
+        kept.kept(question, lambda i=i: {"answer": np.array(i)})  # type: ignore[misc]
+    for i, question in enumerate(questions):
+        assert kept.kept(question, dict)["answer"] == i
+    asking = plan("behavioral", dataset="mini", users=20).witness
+    asking._answers, calls = kept, []  # whoever stands beside has a name of its own
+    for each in (asking, asking.beside("other", asking.simulator), asking.beside("other", asking.simulator)):
+        each.kept(("a",), lambda: calls.append(1) or {"answer": np.zeros(1)})  # type: ignore[func-returns-value]
+    assert len(calls) == 2
+    assert asking.beside("other", asking.simulator).beside("one", asking.simulator).moods == asking.moods
 
 
 def test_tokens_and_slates_are_estimated_before(monkeypatch: pytest.MonkeyPatch) -> None:

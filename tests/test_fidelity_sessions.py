@@ -142,7 +142,7 @@ def test_sessions_add_up(panel: Panel, ease: Scorer) -> None:
     asked = witness(panel, People(np.full((len(panel.known.users), len(panel.known.catalog)), 0.3, np.float32), 0.2))
     asked.told = told.append
     users = some(panel)
-    got = played(asked, opened(asked), ease, users)
+    got = played(asked, opened(asked), ease, users, name="ease")
     assert got.turns.sum() == sum(told)
     assert got.turns.max() <= TURNS
     np.testing.assert_array_equal(got.slots, 10 * got.turns)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from recoworld.assembly import make_world
-from recoworld.catalog import NO_GENRE
+from recoworld.catalog import NO_GENRE, build_catalog
 from recoworld.errors import ConfigError
 from recoworld.evaluation.rollout import rollout
 from recoworld.instructions import matches, sentence
@@ -545,6 +545,17 @@ def exploits(world: World) -> dict[str, Fixed]:
 @pytest.mark.parametrize("trick", TRICKS)
 def test_tricks_do_not_pay(world: World, trick: str) -> None:
     assert above(returns(world, "popularity") - returns(world, exploits(world)[trick]))
+
+
+def test_without_genres_nobody_comes_with_one_in_mind(world: World) -> None:
+    simulator, n = world.simulator, len(world.catalog)
+    assert isinstance(simulator, BehavioralSimulator)
+    blank = build_catalog(name="blank", ids=world.catalog.ids.tolist(), titles=["x"] * n, genres=[()] * n, years=[0] * n)
+    home = np.zeros((len(world.dataset.users), blank.features.shape[1]), np.float32)
+    wishful = BehavioralSimulator(blank, replace(simulator.taste, home=home), BehavioralConfig(focus=1.0))
+    opening = wishful.begin(np.arange(200), Luck(combine(0, np.arange(200))))
+    assert (opening.intent == -1).all()
+    assert not opening.interest.any()
 
 
 def test_items_without_a_genre_do_not_escape_satiation() -> None:

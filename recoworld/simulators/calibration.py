@@ -6,8 +6,9 @@ click, its own effort, how patient it came) is averaged over `_MOODS` opening mi
     P(click) = mean_r exp(-j c_r) sigmoid(click_base + click_attraction a + what the simulator adds in mood r)
 
 `click_base`, `click_attraction` and `effort` (in ``c_r``) maximise the likelihood of the clicks under it, by Fisher scoring. That is
-logistic regression and the geometric cascade (Craswell et al. 2008) in one: neither who examined what nor the moods need be logged. The
-clicks of one slate are treated as independent given its items: consistent, if not efficient (composite likelihood, Lindsay 1988).
+logistic regression and the geometric cascade (Craswell et al. 2008) in one: neither who examined what nor the moods need be logged. Slots
+count from the top of the page (`Impressions.first_slot`). The clicks of one slate are treated as independent given its items:
+consistent, if not efficient (composite likelihood, Lindsay 1988).
 `like_base`, `comment_base` and `share_base` make the mean expected rate among clicks the log's, over the noise of ratings; `watch_base`
 likewise the mean share watched; `leave_base` the rate of leaving, over the mindsets in which the fitted simulator ends the log's slates.
 In all of this users are mute: where the log was made nobody could speak up instead of leaving, and a rate of leaving among people who
@@ -31,7 +32,7 @@ from numpy.typing import NDArray
 
 from recoworld.errors import ConfigError
 from recoworld.impressions import Impressions, deeds, mean
-from recoworld.luck import Luck, combine
+from recoworld.luck import Luck, combine, exponential
 from recoworld.simulators.behavioral import BehavioralSimulator, F, P
 from recoworld.simulators.config import BehavioralConfig
 from recoworld.simulators.taste import traits
@@ -39,6 +40,7 @@ from recoworld.types import Floats, History, Instruction, Ints
 
 _MOODS = 32
 _CHUNK = 1024  # slates replayed side by side
+_REACHED = 3  # stream of luck, after the simulator's own two
 _REACTIONS = (("liked", "like_base"), ("commented", "comment_base"), ("shared", "share_base"))
 Doubles = NDArray[np.float64]
 
@@ -109,7 +111,11 @@ def calibrate(
 
 
 def replay(simulator: BehavioralSimulator, impressions: Impressions, *, seed: int = 0) -> tuple[Impressions, Floats]:
-    """What simulated users do when shown the log's slates, each as the first of a session, and the levels afterwards ``[m, 5]``."""
+    """What simulated users do when shown the log's slates, each as the first of a session, and the levels afterwards ``[m, 5]``.
+
+    A slate further down the page, whose upper part the log does not have, is met by some only: whoever does goes on as if it stood at the
+    top, for a geometric cascade does not remember.
+    """
     replies, levels = [], []
     for start in range(0, len(impressions.users), _CHUNK):
         part = impressions.take(np.arange(start, min(start + _CHUNK, len(impressions.users))))
@@ -130,8 +136,15 @@ def replay(simulator: BehavioralSimulator, impressions: Impressions, *, seed: in
             age=nothing,
         )
         luck = Luck(combine(seed, start + np.arange(n)))
-        feedback, after = simulator.respond(simulator.begin(history.users, luck), history, part.slates.astype(np.int64), luck)
-        replies.append(replace(part, **deeds(feedback)))
+        opening = simulator.begin(history.users, luck)
+        feedback, after = simulator.respond(opening, history, part.slates.astype(np.int64), luck)
+        done = deeds(feedback)
+        if part.first_slot is not None:
+            c, (patience, fatigue) = simulator.config, opening.levels[:, [P, F]].T
+            effort = opening.effort * (1 + c.effort_fatigue * fatigue) / (0.5 + patience)  # nobody is bored yet
+            reached = part.first_slot * effort < exponential(luck.uniform(1, _REACHED))[:, 0]
+            done |= {name: value * reached[:, None] for name, value in done.items() if name != "left"}
+        replies.append(replace(part, **done))
         levels.append(after.levels)
     return Impressions.joined(replies), np.concatenate(levels)
 
@@ -140,7 +153,7 @@ def _clicks(simulator: BehavioralSimulator, log: Impressions, seed: int) -> dict
     """Fisher scoring on click_base, click_attraction and log effort: the gradient is taken through the mean over moods."""
     c, (m, k) = simulator.config, log.slates.shape
     attraction = simulator.taste.at(log.users, log.slates)[0].astype(np.float64)
-    x, slots = simulator.catalog.features[log.slates], np.arange(k)
+    x, slots = simulator.catalog.features[log.slates], np.arange(k) + (0 if log.first_slot is None else log.first_slot[:, None])
     wear = 0 if log.met is None else c.click_repeat * np.minimum(log.met, 3)
     extra, tiring = np.empty((_MOODS, m, k), np.float32), np.empty((_MOODS, m, 1), np.float32)
     for mood in range(_MOODS):
@@ -160,7 +173,7 @@ def _clicks(simulator: BehavioralSimulator, log: Impressions, seed: int) -> dict
             slopes += np.stack([rise, rise * attraction, -slots * np.exp(at[2]) * slower * examined * taken / _MOODS])
         spread = np.maximum(p * (1 - p), 1e-12)
         gradient = (slopes * ((log.clicked - p) / spread)).sum(axis=(1, 2))
-        free = np.array([True, at[1] > 0 or gradient[1] > 0, k > 1])  # attraction never repels; one slot shows no decay
+        free = np.array([True, at[1] > 0 or gradient[1] > 0, np.ptp(slots) > 0])  # attraction never repels; one slot shows no decay
         information = np.einsum("imk,jmk,mk->ij", slopes, slopes, 1 / spread) + 1e-9 * np.eye(3)
         step = np.zeros(3)
         step[free] = np.clip(np.linalg.solve(information[np.ix_(free, free)], gradient[free]), -1, 1)

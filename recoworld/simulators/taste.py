@@ -25,6 +25,8 @@ ArrayCache = Callable[[str, Callable[[], dict[str, NDArray[Any]]]], dict[str, ND
 _DENSE = 64_000_000
 """Users times items up to which both tables are held whole (256 MB each); beyond, they are computed where asked."""
 _ANCHORS = 50
+_LEAST_NOISE = 0.05
+"""Stars: nobody is as exact as a log of equal ratings would have it."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -139,7 +141,7 @@ def _noise(liking: RatingFactors, everyone: tuple[NDArray[np.int64], NDArray[Any
     expected += liking.biases[columns[asked]] + np.float32(liking.mean)
     errors = np.square(ratings[asked] - np.clip(expected, 1, 5))
     each = np.bincount(who[asked], errors, minlength=len(counts)) / np.maximum(counts // 10, 1)
-    return float(np.sqrt(each[counts >= 10].mean()))
+    return max(float(np.sqrt(each[counts >= 10].mean())), _LEAST_NOISE)
 
 
 def _best(users: Floats, items: Floats) -> Floats:
@@ -171,8 +173,8 @@ def _key(dataset: Dataset, split: Split, config: BehavioralConfig) -> str:
     for array in (log.indptr, log.items, log.ratings, split.train, dataset.catalog.features):
         digest.update(np.ascontiguousarray(array).tobytes())
     fitted = config.model_dump(include={"interest_dim", "interest_alpha", "interest_reg", "rating_dim", "rating_reg", "epochs"})
-    digest.update(repr((sorted(fitted.items()), split.seed)).encode())
-    return f"taste-v4-{digest.hexdigest()}"
+    digest.update(repr((sorted(fitted.items()), split.seed, dataset.explicit, dataset.rating_scale)).encode())
+    return f"taste-v5-{digest.hexdigest()}"
 
 
 def traits(n_users: int, seed: int) -> Floats:

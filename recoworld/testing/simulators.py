@@ -190,6 +190,28 @@ class SimulatorTests:
         for turn in turns:
             assert not (turn.feedback.left & turn.feedback.instruction.given).any()
 
+    def test_opinions_are_probabilities(self, world: World, users: Ints, slates: Slates) -> None:
+        """What a `Chooser` or a `Rater` says of a slate, after some turns; the same twice, alone and among others."""
+        sessions(world, users, np.arange(len(users)), slates[:2])
+        state, n, k = world.snapshot(), len(users), world.slate_size
+        for name, shape in (("chances", (n, k)), ("stars", (n, k, 5))):
+            opinion = getattr(world.simulator, name, None)
+            if opinion is None:
+                continue
+            said = opinion(state.mindset, state.history, slates[2], _luck(world))
+            _is(said, np.float32, shape, name)
+            if name == "stars":
+                assert (said >= 0).all(), "a negative probability of a rating"
+                np.testing.assert_allclose(said.sum(axis=2), 1, atol=1e-4, err_msg="probabilities of the five ratings")
+            else:
+                assert ((said > 0) & (said < 1)).all(), "a chance outside (0, 1)"
+            np.testing.assert_array_equal(opinion(state.mindset, state.history, slates[2], _luck(world)), said)
+            row = np.array([n // 2])
+            world.restore(state.take(row))
+            alone = opinion(world.state.mindset, world.state.history, slates[2][row], _luck(world))
+            np.testing.assert_allclose(alone, said[row], rtol=1e-5)
+            world.restore(state)
+
 
 _WORLDS: dict[type, World] = {}
 

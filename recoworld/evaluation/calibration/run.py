@@ -10,15 +10,17 @@ the weight of attraction comes out somewhat high.
 weight of the current interest stays: what a person came for changes from session to session, and such a log does not show sessions (fitted
 beside it on MovieLens-1M it falls to a tenth, and users become too much alike). Drawn at random over the catalogue (the default) these
 are nearest to what a person browses past; matched in popularity or genre they ask for taste alone, and give weights for which popularity
-and genre are worth too little. Such a log cannot tell how often people click (the click rate in EASE's sessions with training users stays
-as it was), how far down they look, what they do after a click, how they tire, when they leave, nor anything that needs the order of
-slates.
+and genre are worth too little. Such a log cannot tell how often people click (the base moves with the weight so that the click rate in
+EASE's sessions with training users stays as it was), how far down they look, what they do after a click, how they tire, when they leave,
+nor anything that needs the order of slates.
 
 **For any simulator** a temperature and a prior on popularity (`recoworld.evaluation.calibration.correction`) are fitted on the same
 questions, on top of the weights. They mend choices in a report or an analysis; no simulator's behaviour in a session changes by them.
 
 Everything is built on `Panel.known`, and the simulator that is fitted has learned from neither the training users who are asked, at most
-half of them (else it would know their tastes better than it knows a stranger's), nor the test users, on whom it is measured.
+half of them, nor the test users, on whom it is measured. Of a small log it therefore knows less than the one that is deployed, but asked
+about those it has learned from that one is further off: held-out users of `mini` want a weight of 4.5 (standard error 0.2), training users
+4.1 as strangers and 3.7 else; on MovieLens-1M it is 7.0 (0.1) and 7.2 both ways.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ import yaml
 
 from recoworld.datasets import load_dataset
 from recoworld.errors import CacheUnwritable, ConfigError
-from recoworld.evaluation.calibration.coefficients import ClickRate, fit_choices, with_config
+from recoworld.evaluation.calibration.coefficients import ClickRate, fit_choices
 from recoworld.evaluation.calibration.correction import Correction, fit_correction
 from recoworld.evaluation.fidelity.asking.panel import Panel, make_panel
 from recoworld.evaluation.fidelity.asking.questions import NEGATIVES, Negatives, Questions, choices
@@ -166,7 +168,7 @@ def calibrate(
         "rates": rates,
         "notes": [*test.notes, *notes],
     }
-    made = Calibrated(simulator=who.name, config=config, correction=correction, facts=plain_json(facts))
+    made = Calibrated(simulator=who.simulator, config=config, correction=correction, facts=plain_json(facts))
     if out is not None:
         made.save(Path(out).expanduser())
     return made
@@ -225,9 +227,12 @@ def _fit(
             [f"Fitted on {found.fitted_slates:,} slates that training users were shown."],
         )
     policy, rate = _reference(train, people)
-    config, errors = fit_choices(strangers, asked, rate, weights=("click_attraction",), wanted=click_rate, seed=seed)
+    config, error = fit_choices(strangers, asked, rate, wanted=click_rate, seed=seed)
+    before, after = people.config.click_attraction, config.click_attraction
+    near = ["The weight of attraction was right before: the fitted one is within two standard errors."]
     kept = f"the click rate in sessions with {policy!r} was " + ("kept" if click_rate is None else f"set to {click_rate:g}")
-    return _changes(people.config, config, errors), {}, [f"The log tells what was taken, not what was shown: {kept}."]
+    notes = [f"The log tells what was taken, not what was shown: {kept}.", *(near if abs(after - before) < 2 * error else [])]
+    return _changes(people.config, config, {"click_attraction": error}), {}, notes
 
 
 def _changes(before: BehavioralConfig, after: BehavioralConfig, errors: dict[str, float]) -> Json:
@@ -251,7 +256,7 @@ def _reference(train: Panel, people: BehavioralSimulator) -> tuple[str, ClickRat
     users = train.users[:SESSIONS]
 
     def rate(config: BehavioralConfig) -> float:
-        simulator = with_config(people, config.model_dump())
+        simulator = BehavioralSimulator(people.catalog, people.taste, config, seed=people.seed, native=people.native)
         world = World(train.known, train.split, simulator, slate_size=min(10, len(train.known.catalog)))
         table = rollout(world, policy, users, np.zeros(len(users), np.int64))
         return float(table.clicks.sum() / (table.turns.sum() * world.slate_size))

@@ -25,6 +25,8 @@ class Candidate:
     """Who is asked. Made by `candidate`."""
 
     name: str
+    simulator: str
+    """What `WorldConfig.simulator` calls it; a preset's name is another."""
     settings: dict[str, Any]
     """Its own, as given."""
     build: Build | None
@@ -46,14 +48,19 @@ def candidate(simulator: Any, settings: dict[str, Any] | None = None) -> Candida
     "module:attribute", a class or function ``(dataset, split, settings, *, cached)``, or a simulator itself. settings: its own.
     Raises UnknownName, ConfigError.
     """
-    name, thing, settings = _named(simulator, settings or {}) if isinstance(simulator, str) else ("", simulator, settings or {})
+    if isinstance(simulator, str):
+        name, registered, settings = _named(simulator, settings or {})
+        thing = SIMULATORS[registered]
+    else:
+        name, thing, settings = "", simulator, settings or {}
     if inspect.isclass(thing) or inspect.isroutine(thing):
         name = name or f"{thing.__module__}:{thing.__qualname__}"
-        return Candidate(name=name, settings=settings, build=partial(_made, name, thing, settings))
+        registered = registered if isinstance(simulator, str) else name
+        return Candidate(name=name, simulator=registered, settings=settings, build=partial(_made, name, thing, settings))
     name = name or str(getattr(thing, "name", type(thing).__name__))
     if settings:
         raise ConfigError(f"settings: got {settings} for {name!r}, which is made already; expected none")
-    return Candidate(name=name, settings={}, build=None, made=_checked(name, thing))
+    return Candidate(name=name, simulator=name, settings={}, build=None, made=_checked(name, thing))
 
 
 def coefficients(simulator: UserSimulator) -> dict[str, Any]:
@@ -62,12 +69,13 @@ def coefficients(simulator: UserSimulator) -> dict[str, Any]:
     return config.model_dump(mode="json") if isinstance(config, BaseModel) else {}
 
 
-def _named(name: str, settings: dict[str, Any]) -> tuple[str, Any, dict[str, Any]]:
+def _named(name: str, settings: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
+    """Name, registered name, settings."""
     if name.endswith((".yaml", ".yml")) or (name in presets() and name not in SIMULATORS):
         preset = WorldConfig.of(name)
-        return name, SIMULATORS[preset.simulator], {**preset.simulator_config, **settings}
+        return name, preset.simulator, {**preset.simulator_config, **settings}
     if name in SIMULATORS or name.count(":") == 1:
-        return name, SIMULATORS[name], settings
+        return name, name, settings
     raise UnknownName("simulator", name, [*SIMULATORS, *presets()])
 
 

@@ -43,6 +43,11 @@ class Panel:
         starts = self.truth_split.visible_end[users]
         return log.rows(starts, ends), np.repeat(np.arange(len(users)), ends - starts)
 
+    def visible(self, users: Ints, items: Ints) -> Bools:
+        """Whether each of these users had met each of these items before ``[m]``."""
+        log, n_items = self.known.interactions, len(self.known.catalog)
+        return np.isin(users * n_items + items, np.unique(log.users * n_items + log.items))
+
     def met(self, users: Ints) -> Bools:
         """Everything that these users ever met, before or after ``[n, n_items]``."""
         log = self.truth.interactions
@@ -52,9 +57,9 @@ class Panel:
         return out
 
     def stars(self, ratings: Floats) -> Floats:
-        """Ratings of this data set brought to 1..5."""
+        """Ratings of this data set brought to 1..5; 3 where the scale has one value."""
         low, high = self.truth.rating_scale
-        return (1 + 4 * (ratings - low) / (high - low)).astype(np.float32)
+        return (1 + 4 * (ratings - low) / (high - low) if high > low else np.full(len(ratings), 3.0)).astype(np.float32)
 
     def policy(self, name: str) -> Recommender:
         """A policy fitted on `known`, made once. Raises MissingExtra, ConfigError."""
@@ -89,7 +94,7 @@ class Panel:
             world.reset(group, np.zeros(len(group), np.int64))
             scores = policy.scores(observe(world))
             rows = np.flatnonzero((place >= start) & (place < start + size))
-            out[rows] = np.take_along_axis(scores[place[rows] - start], items[rows], axis=1)
+            out[rows] = scores[place[rows, None] - start, items[rows]]
         return out
 
 

@@ -10,12 +10,12 @@ import numpy as np
 from recoworld.batch import Batch
 from recoworld.errors import ConfigError
 from recoworld.evaluation.fidelity.asking.panel import Panel
-from recoworld.types import Bools, Floats, Ints
+from recoworld.types import Bools, Ints
 
 Negatives = Literal["random", "popularity_matched", "same_genre"]
 NEGATIVES: tuple[Negatives, ...] = get_args(Negatives)
-_POOL = 100
-"""Nearest items of which matched negatives are drawn."""
+WINDOW = 100
+"""Items next to each other in popularity, of which a question is drawn; a twentieth of a small catalogue, twice the slate at least."""
 _CELLS = 1 << 24
 
 
@@ -34,9 +34,10 @@ class Questions(Batch):
 def choices(panel: Panel, negatives: Negatives, *, size: int = 20, most: int = 5) -> Questions:
     """1 item taken later and ``size - 1`` never met, up to `most` questions a user, drawn by the panel's seed.
 
-    negatives: "random" over the catalogue; "popularity_matched", of the hundred items nearest in popularity (in the visible part of the
-    log), so that popularity itself is no help; "same_genre", of the hundred nearest in genres. Users who have met too much of the
-    catalogue are left out. Raises ConfigError where nobody is left.
+    negatives: "random" over the catalogue; "popularity_matched", of `WINDOW` items next to each other in popularity (in the visible part
+    of the log), the taken one anywhere among them; "same_genre", of the items with the very same genres. Neither popularity nor genre, nor
+    what is typical of the slate, gives the answer away. Users who have met too much of the catalogue are left out, and items of which too
+    few others are alike. Raises ConfigError where nothing is left.
     """
     rng = np.random.Generator(np.random.PCG64([panel.seed, 1, NEGATIVES.index(negatives)]))
     users, targets = _targets(panel, most, np.random.Generator(np.random.PCG64([panel.seed, 0])))
@@ -69,13 +70,18 @@ def _targets(panel: Panel, most: int, rng: np.random.Generator) -> tuple[Ints, I
     order = np.lexsort((rng.random(len(keys)), keys // n_items))
     keys = keys[order]
     users = keys // n_items
-    starts = np.flatnonzero(np.diff(users, prepend=-1))
-    nth = np.arange(len(users)) - np.repeat(starts, np.diff(np.append(starts, len(users))))
-    return users[nth < most], (keys % n_items)[nth < most]
+    first = nth(users) < most
+    return users[first], (keys % n_items)[first]
+
+
+def nth(groups: Ints) -> Ints:
+    """The place of each row in its group, from 0; rows of a group stand together ``[m]``."""
+    starts = np.flatnonzero(np.diff(groups, prepend=-1))
+    return np.asarray(np.arange(len(groups)) - np.repeat(starts, np.diff(np.append(starts, len(groups)))))
 
 
 def _shuffled(panel: Panel, users: Ints, targets: Ints, size: int, negatives: Negatives, rng: np.random.Generator) -> Questions:
-    """Slates of the targets ``[m, t]`` and negatives near the first of them, in random order."""
+    """Slates of the targets ``[m, t]`` and negatives that fit the first of them, in random order."""
     m, t = targets.shape
     if size > len(panel.truth.catalog):
         raise ConfigError(f"questions of {size} items: the catalogue of {panel.truth.name!r} has {len(panel.truth.catalog)}; ask for fewer")
@@ -83,29 +89,33 @@ def _shuffled(panel: Panel, users: Ints, targets: Ints, size: int, negatives: Ne
     step = max(1, _CELLS // len(panel.truth.catalog))
     for start in range(0, m, step):
         rows = slice(start, start + step)
-        distance = _distance(panel, targets[rows, 0], negatives, rng)
-        distance[panel.met(users[rows])] = np.inf
-        pool = min(size - t if negatives == "random" else max(_POOL, size - t), distance.shape[1])
-        near = np.argpartition(distance, pool - 1, axis=1)[:, :pool]
-        order = np.argsort(rng.random(near.shape) + ~np.isfinite(np.take_along_axis(distance, near, axis=1)), axis=1)[:, : size - t]
-        drawn[rows] = np.take_along_axis(near, order, axis=1)
-        answered[rows] = np.isfinite(np.take_along_axis(distance, drawn[rows], axis=1)).all(axis=1)
+        luck = rng.random((len(users[rows]), len(panel.truth.catalog)), dtype=np.float32)
+        luck[~_fitting(panel, ~panel.met(users[rows]), targets[rows, 0], negatives, size, rng)] = np.inf
+        drawn[rows] = np.argpartition(luck, size - t - 1, axis=1)[:, : size - t]
+        answered[rows] = np.isfinite(np.take_along_axis(luck, drawn[rows], axis=1)).all(axis=1)
     if not answered.any():
-        raise ConfigError(f"data set {panel.truth.name!r}: nobody who is asked has {size - t} items left that it never met; ask for fewer")
+        like = "" if negatives == "random" else f" and that match what it took ({negatives})"
+        raise ConfigError(f"data set {panel.truth.name!r}: nobody who is asked has {size - t} items left that it never met{like}; ask for fewer")
     items = np.concatenate([targets, drawn], axis=1)[answered]
     mixed = np.argsort(rng.random(items.shape), axis=1)
     return Questions(users=users[answered], items=np.take_along_axis(items, mixed, axis=1), taken=mixed < t)
 
 
-def _distance(panel: Panel, targets: Ints, negatives: Negatives, rng: np.random.Generator) -> Floats:
-    """How far every item is from the targets, ties broken at random ``[m, n_items]``."""
+def _fitting(panel: Panel, unmet: Bools, targets: Ints, negatives: Negatives, size: int, rng: np.random.Generator) -> Bools:
+    """Which of the items never met may stand beside the targets ``[m, n_items]``."""
     catalog = panel.known.catalog
-    luck = rng.random((len(targets), len(catalog)), dtype=np.float32)
     if negatives == "random":
-        return luck
-    if negatives == "popularity_matched":
-        order = np.empty(len(catalog), np.int64)
-        order[np.lexsort((np.arange(len(catalog)), catalog.popularity))] = np.arange(len(catalog))
-        return np.abs(order[targets, None] - order).astype(np.float32) + luck
-    genres = catalog.genres / np.sqrt(catalog.genres.sum(axis=1, keepdims=True))
-    return (-(genres[targets] @ genres.T) + 1e-3 * luck).astype(np.float32)
+        return unmet
+    if negatives == "same_genre":
+        _, kind = np.unique(catalog.genres, axis=0, return_inverse=True)
+        return np.asarray(unmet & (kind[targets, None] == kind))
+    order = np.lexsort((rng.random(len(catalog)), catalog.popularity))
+    row = np.arange(len(targets))
+    unmet[row, targets] = True
+    place = np.empty(unmet.shape, np.int32)
+    place[:, order] = np.cumsum(unmet[:, order], axis=1)  # among the unmet and the target, by popularity
+    width = max(2 * size, min(WINDOW, len(catalog) // 20))
+    last = np.maximum(place.max(axis=1) - width + 1, 1)
+    first = np.clip(place[row, targets] - rng.integers(width, size=len(targets)), 1, last)[:, None]
+    unmet[row, targets] = False
+    return np.asarray(unmet & (place >= first) & (place < first + width))

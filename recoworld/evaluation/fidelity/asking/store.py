@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from recoworld.datasets.cache import read_arrays, write_arrays
-from recoworld.types import Floats
+from recoworld.datasets.cache import Arrays, read_arrays, write_arrays
 
 
 class Answers:
@@ -18,20 +18,35 @@ class Answers:
 
     def __init__(self, folder: Path | None, key: str = "") -> None:
         """key: of all that the answers depend on beside the question: simulator, data, version."""
-        self._folder, self._key = folder, key
+        self.folder, self._key, self._full = folder, key, False
 
-    def kept(self, question: tuple[Any, ...], ask: Callable[[], Floats]) -> Floats:
-        """The answer from before, or else of `ask()`, which is written down."""
-        if self._folder is None:
+    def kept(self, question: tuple[Any, ...], ask: Callable[[], Arrays]) -> Arrays:
+        """The answer from before, or else of `ask()`, which is written down; where that fails a warning says so, once.
+
+        question: numbers, words and arrays.
+        """
+        if self.folder is None:
             return ask()
         digest = hashlib.blake2b(self._key.encode(), digest_size=12)
         for part in question:
-            digest.update(part.tobytes() if isinstance(part, np.ndarray) else repr(part).encode())
+            if isinstance(part, np.ndarray):
+                digest.update(f"|{part.dtype} {part.shape} ".encode() + part.tobytes())
+            else:
+                digest.update(f"|{part!r}".encode())
         name = digest.hexdigest()
-        path = self._folder / f"{name}.npz"
+        path = self.folder / f"{name}.npz"
         before = read_arrays(path, name)
         if before is not None:
-            return before["answer"]
+            return before
         answer = ask()
-        write_arrays(path, name, {"answer": answer})
+        try:
+            if not self._full:
+                write_arrays(path, name, answer)
+        except OSError as error:
+            self._full = True
+            warnings.warn(
+                f"cannot write the answers to {self.folder} ({error.strerror or error}); going on without keeping them: an interrupted "
+                "report will ask them again. Free the disk before you go on with it",
+                stacklevel=2,
+            )
         return answer

@@ -37,7 +37,7 @@ def measure(witness: Witness) -> Json:
         log.append(held_out(panel, later, policy)[:, 0])
         if np.isfinite(log[0]).sum() < 2:
             return {"skipped": NOTHING_LIKED}
-        sessions = played(witness, world, policy, users)
+        sessions = played(witness, world, policy, users, name=name)
         returned.append(sessions.returned)
         clicks.append(sessions.first_clicks)
     ndcg, value, first = (np.stack(columns, axis=1) for columns in (log, returned, clicks))  # [n or users, policies]

@@ -34,7 +34,7 @@ def measure(witness: Witness) -> Json:
     panel = witness.panel
     training = make_panel(panel.truth, users=len(panel.users), seed=panel.seed, split_seed=panel.split.seed, group="train")
     asked = mixtures(training, 1)
-    cut = _best_cut(Witness(witness.name, witness.simulator, training, moods=witness.moods).chances(asked.users, asked.items), asked)
+    cut = _best_cut(witness.beside("training users", witness.simulator, training).chances(asked.users, asked.items), asked)
     popular = _best_cut(_popularity(panel, asked), asked)
     found: Json = {"threshold": cut}
     for others in OTHERS:

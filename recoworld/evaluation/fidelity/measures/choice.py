@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recoworld.errors import ConfigError, MissingExtra
+from recoworld.evaluation.fidelity.asking.panel import Panel
 from recoworld.evaluation.fidelity.asking.questions import NEGATIVES, Questions, choices
 from recoworld.evaluation.fidelity.asking.sums import Json, drawn_sums, figure, means, ratio
 from recoworld.evaluation.fidelity.asking.witness import Witness
@@ -29,23 +30,32 @@ def asks(witness: Witness) -> int:
 
 def measure(witness: Witness) -> Json:
     """Each kind of negatives at 1 + 19, and under ``_5`` at 1 + 4."""
-    found = {}
-    for negatives in NEGATIVES:
-        for size in SIZES:
-            asked = choices(witness.panel, negatives, size=size)
-            found[negatives if size == 20 else f"{negatives}_{size}"] = _answered(witness, asked)
-    return found
+    kinds = {(negatives, size): choices(witness.panel, negatives, size=size) for negatives in NEGATIVES for size in SIZES}
+    scores = _scores(witness.panel, list(kinds.values()))
+    return {
+        negatives if size == 20 else f"{negatives}_{size}": _answered(witness, asked, {name: each[i] for name, each in scores.items()})
+        for i, ((negatives, size), asked) in enumerate(kinds.items())
+    }
 
 
-def _answered(witness: Witness, asked: Questions) -> Json:
-    panel, users = witness.panel, asked.users
-    chances = witness.chances(users, asked.items)
-    ranks = {"value": ranked(chances, asked)}
+def _scores(panel: Panel, kinds: list[Questions]) -> dict[str, list[Floats]]:
+    """What each recommender gives the items of each kind of questions; asked once, for it scores the whole catalogue each time."""
+    users = np.concatenate([np.repeat(asked.users, asked.items.shape[1]) for asked in kinds])
+    items, ends = np.concatenate([asked.items.ravel() for asked in kinds]), np.cumsum([asked.items.size for asked in kinds])
+    out: dict[str, list[Floats]] = {}
     for name in RECOMMENDERS:
         try:
-            ranks[name] = ranked(panel.scores(name, users, asked.items), asked)
+            given = np.split(panel.scores(name, users, items[:, None])[:, 0], ends[:-1])
         except (MissingExtra, ConfigError):
             continue
+        out[name] = [part.reshape(asked.items.shape) for part, asked in zip(given, kinds, strict=True)]
+    return out
+
+
+def _answered(witness: Witness, asked: Questions, scores: dict[str, Floats]) -> Json:
+    panel, users = witness.panel, asked.users
+    chances = witness.chances(users, asked.items)
+    ranks = {"value": ranked(chances, asked)} | {name: ranked(each, asked) for name, each in scores.items()}
     ranks["uniform"] = ranked(np.zeros(asked.items.shape, np.float32), asked)
     measured = {name: means({"ndcg@10": gain(rank), "accuracy": rank == 0}, users, seed=panel.seed) for name, rank in ranks.items()}
     best = max((name for name in ranks if name in RECOMMENDERS), key=lambda name: measured[name]["ndcg@10"]["value"])

@@ -25,7 +25,6 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from recoworld.evaluation.fidelity.asking.panel import Panel
 from recoworld.evaluation.fidelity.asking.questions import Questions, choices
 from recoworld.evaluation.fidelity.asking.rewritten import panel_of, paraphrased
 from recoworld.evaluation.fidelity.asking.sums import Doubles, Json, drawn_sums, figure, means, moments, pearson, statistic
@@ -81,24 +80,19 @@ def _asked(witness: Witness, asked: Questions, *, salt: int = 0) -> Floats:
     return witness.chances(asked.users, asked.items, moods=1, salt=salt)
 
 
-def _beside(witness: Witness, simulator: UserSimulator, panel: Panel) -> Witness:
-    """Another simulator, asked as this one is."""
-    return Witness(witness.name, simulator, panel, moods=witness.moods, told=witness.told)
-
-
 def _paraphrase(witness: Witness, asked: Questions, first: Floats, compared: _Pairs) -> Json:
     if witness.build is None:
         return {"skipped": f"nobody knows how to build {witness.name!r} of another catalogue"}
     known = paraphrased(witness.panel.known)
-    other = _beside(witness, witness.build(known, witness.panel.split), panel_of(witness.panel, known))
+    other = witness.beside("paraphrased", witness.build(known, witness.panel.split), panel_of(witness.panel, known))
     return compared.figures(first, _asked(other, asked))
 
 
 def _variants(witness: Witness, asked: Questions, first: Floats, compared: _Pairs) -> Json:
     if not isinstance(witness.simulator, Worded):
         return {"skipped": f"{witness.name!r} has one wording: it has no method variants()"}
-    each = witness.simulator.variants().items()
-    return {name: compared.figures(first, _asked(_beside(witness, simulator, witness.panel), asked)) for name, simulator in each}
+    each = {name: witness.beside(f"worded {name}", simulator) for name, simulator in witness.simulator.variants().items()}
+    return {name: compared.figures(first, _asked(other, asked)) for name, other in each.items()}
 
 
 class _Pairs:

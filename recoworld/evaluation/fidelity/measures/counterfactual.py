@@ -20,7 +20,7 @@ from recoworld.evaluation.fidelity.measures.diluted import Diluted
 from recoworld.evaluation.fidelity.measures.hardship import no_easy_mode
 from recoworld.evaluation.fidelity.measures.sessions import NOTHING_LIKED, Sessions, held_out, later_world, opened, played, slates, some
 from recoworld.policies.scoring import Scorer
-from recoworld.types import Ints
+from recoworld.types import Ints, Recommender
 
 DOSES = (0.0, 0.25, 0.5, 0.75, 1.0)
 GOOD = ("ease", "als", "item-knn", "popularity")
@@ -42,13 +42,14 @@ def measure(witness: Witness) -> Json:
     base = _good(panel)
     if base is None:
         return {"skipped": f"none of {', '.join(GOOD)} can be fitted on {panel.known.name!r}"}
-    recommenders, later = [Diluted(base, share) for share in DOSES], later_world(panel)
+    recommenders: list[Recommender] = [base, *(Diluted(base, share) for share in DOSES[1:])]
+    later = later_world(panel)
     liked = np.stack([held_out(panel, later, policy) for policy in recommenders], axis=1)  # [n, doses, 2]
     told = ~np.isnan(liked[:, 0, 0])
     if told.sum() < 2:
         return {"skipped": NOTHING_LIKED}
     users, world = some(panel), opened(witness)
-    sessions = [played(witness, world, policy, users) for policy in recommenders]
+    sessions = [played(witness, world, policy, users, name=policy.name) for policy in recommenders]
     finders = panel.users[told]
     value = _drawn([session.returned for session in sessions], users, panel.seed)
     clicks = _drawn([session.first_clicks for session in sessions], users, panel.seed)

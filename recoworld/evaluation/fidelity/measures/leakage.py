@@ -59,7 +59,7 @@ def measure(witness: Witness) -> Json:
     gains = {"as_it_is": gain(ranked(witness.chances(asked.users, asked.items), asked))}
     for name, change in CHANGES.items():
         known = change(panel.known)
-        other = Witness(witness.name, witness.build(known, panel.split), panel_of(panel, known), moods=witness.moods, told=witness.told)
+        other = witness.beside(name, witness.build(known, panel.split), panel_of(panel, known))
         gains[name] = gain(ranked(other.chances(asked.users, asked.items), asked))
     blind = gain(ranked(np.zeros(asked.items.shape, np.float32), asked))
     falls = {name: gains[name] - gains["as_it_is"] for name in CHANGES}
@@ -77,8 +77,9 @@ def checks(panel: Panel, asked: Questions) -> Json:
     everyone = np.arange(len(known.users))
     rows, owner = panel.later(everyone)
     visible = panel.truth_split.visible_end - panel.truth.interactions.indptr[:-1]
-    held_out = np.setdiff1d(owner * n_items + panel.truth.interactions.items[rows], _visible_pairs(panel, everyone))
-    given = known.interactions.users * n_items + known.interactions.items
+    later = _distinct(owner * n_items + panel.truth.interactions.items[rows])
+    held_out = np.setdiff1d(later, _visible_pairs(panel, everyone), assume_unique=True)
+    given = _distinct(known.interactions.users * n_items + known.interactions.items)
     counted = np.bincount(known.interactions.items, minlength=n_items)
     sides: dict[str, NDArray[Any]] = {
         "answer_and_slot": np.broadcast_to(np.arange(asked.items.shape[1]), asked.items.shape),
@@ -90,7 +91,7 @@ def checks(panel: Panel, asked: Questions) -> Json:
     correlations = {name: statistic(pearson, each, asked.users, seed=panel.seed) for name, each in inside.items()}
     return {
         "held_out_pairs": len(held_out),
-        "held_out_known": int(np.isin(held_out, given).sum()),
+        "held_out_known": int(np.isin(held_out, given, assume_unique=True).sum()),
         "later_known": int(np.maximum(np.diff(known.interactions.indptr) - visible, 0).sum()),
         "popularity_beyond": float(np.maximum(known.catalog.popularity - counted, 0).sum()),
         "impressions_known": known.impressions is not None,
@@ -103,4 +104,10 @@ def checks(panel: Panel, asked: Questions) -> Json:
 def _visible_pairs(panel: Panel, users: Ints) -> Ints:
     log, ends = panel.truth.interactions, panel.truth_split.visible_end[users]
     seen = log.rows(log.indptr[users], ends)
-    return np.unique(np.repeat(users, ends - log.indptr[users]) * len(panel.truth.catalog) + log.items[seen])
+    return _distinct(np.repeat(users, ends - log.indptr[users]) * len(panel.truth.catalog) + log.items[seen])
+
+
+def _distinct(keys: Ints) -> Ints:
+    """``np.unique``, many times as fast on a million pairs: it sorts, where that hashes."""
+    keys = np.sort(keys)
+    return keys[np.diff(keys, prepend=keys[:1] - 1) > 0]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from recoworld.batch import Batch
+from recoworld.datasets.cache import Arrays
 from recoworld.evaluation.fidelity.asking.witness import Witness
 from recoworld.impressions import Impressions, deeds
 from recoworld.luck import Luck, combine
@@ -21,7 +21,6 @@ MOST = 6000
 """Slates, in whole sessions."""
 LONGEST = 20
 """Turns of a session; later ones are left out."""
-_CHUNK = 1024
 _DEEDS = ("clicked", "liked", "commented", "shared", "watch", "left")
 
 
@@ -85,20 +84,21 @@ def replayed(witness: Witness, logged: Logged) -> Replay:
     lengths = np.diff(np.append(heads, len(logged.turn)))
     world = witness.world(log.slates.shape[1], max_turns=int(lengths.max()))
     parts = []
-    for group in np.array_split(np.arange(len(heads)), -(-len(heads) // _CHUNK)):
-        parts += list(_together(witness, world, log, heads[group], lengths[group]))
-    order = np.argsort(np.concatenate([rows for rows, _ in parts]))
-    columns: dict[str, Any] = {name: np.concatenate([part[name] for _, part in parts])[order] for name in parts[0][1]}
+    for group in np.array_split(np.arange(len(heads)), -(-len(heads) // witness.chunk)):
+        first, long = heads[group], lengths[group]
+        rows = slice(first[0], first[-1] + long[-1])
+        question = ("replayed", world.max_turns, first, long, log.users[rows], log.slates[rows])
+        parts.append(witness.kept(question, partial(_together, witness, world, log, first, long)))
+    order = np.argsort(np.concatenate([part.pop("rows") for part in parts]))
+    columns: dict[str, Any] = {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
     done = {name: columns.pop(name) for name in _DEEDS}
     simulated = Impressions(users=log.users, slates=log.slates, **done)
     return Replay(log=log, simulated=simulated, turn=logged.turn, ends=logged.ends, **columns)
 
 
-_Columns = dict[str, NDArray[Any]]
-
-
-def _together(witness: Witness, world: World, log: Impressions, heads: Ints, lengths: Ints) -> Iterator[tuple[Ints, _Columns]]:
-    """Sessions of these lengths that begin at these rows, side by side; yields rows and columns, turn by turn."""
+def _together(witness: Witness, world: World, log: Impressions, heads: Ints, lengths: Ints) -> Arrays:
+    """Sessions of these lengths that begin at these rows, side by side: rows of the log, and columns, turn by turn."""
+    turns: list[Arrays] = []
     there = np.ones(len(heads), np.bool_)
     world.reset(log.users[heads].astype(np.int64), combine(witness.panel.seed, 10, heads))
     for turn in range(int(lengths.max())):
@@ -118,5 +118,7 @@ def _together(witness: Witness, world: World, log: Impressions, heads: Ints, len
         witness.told(len(rows))
         if scores is None:
             scores = np.where(feedback.clicked, 1, np.where(feedback.examined, 0, 0.5)).astype(np.float32)
-        yield rows, {**deeds(feedback), "spoke": feedback.instruction.given, "there": there, "scores": scores}
+        spoke = feedback.instruction.given
+        turns.append({"rows": rows, **deeds(feedback), "spoke": spoke, "there": there, "scores": scores})
         there = there & ~feedback.left
+    return {name: np.concatenate([each[name] for each in turns]) for name in turns[0]}

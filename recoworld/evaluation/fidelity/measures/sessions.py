@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import partial
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from recoworld.datasets.cache import Arrays
 from recoworld.evaluation.fidelity.asking.panel import Nobody, Panel
 from recoworld.evaluation.fidelity.asking.sums import Doubles
 from recoworld.evaluation.fidelity.asking.witness import Witness
 from recoworld.evaluation.ranking import opening_world, rank
-from recoworld.evaluation.rollout import CHUNK, play
+from recoworld.evaluation.rollout import play
 from recoworld.types import Ints, Recommender
 from recoworld.world import World
 
@@ -50,6 +53,9 @@ class Sessions:
         return self.examined - self.clicks
 
 
+_PLAYED: WeakKeyDictionary[Witness, dict[tuple[str | int | bytes, ...], Sessions]] = WeakKeyDictionary()
+
+
 def some(panel: Panel, most: int = MOST) -> Ints:
     """Up to `most` of the panel's users, ascending: those who play sessions."""
     drawn = np.random.Generator(np.random.PCG64([panel.seed, 7])).permutation(panel.users)
@@ -66,32 +72,46 @@ def opened(witness: Witness) -> World:
     return witness.world(min(SLATE, len(witness.panel.known.catalog)), max_turns=TURNS)
 
 
-def played(witness: Witness, world: World, policy: Recommender, users: Ints) -> Sessions:
-    """Let a fitted policy serve these users until each has left or is cut; the same luck for every policy."""
-    out = {field.name: np.zeros(len(users)) for field in fields(Sessions)}
-    for start in range(0, len(users), CHUNK):
-        group = users[start : start + CHUNK]
-        seeds = np.full(len(group), witness.panel.seed, np.int64)
-        world.reset(group, seeds)
-        for rows, turn, _ in play(world, policy, group, seeds, policy_seed=witness.panel.seed):
-            witness.told(len(rows))
-            feedback, satisfaction, at = turn.feedback, turn.mindset.level("satisfaction"), rows + start
-            clicks = feedback.clicked.sum(axis=1)
-            out["first_clicks"][at] += np.where(out["turns"][at] == 0, clicks, 0)
-            out["satisfaction"][at] = satisfaction
-            now = {
-                "returned": turn.reward,
-                "turns": 1,
-                "left": feedback.left,
-                "slots": turn.slates.shape[1],
-                "examined": feedback.examined.sum(axis=1),
-                "clicks": clicks,
-                "likes": feedback.liked.sum(axis=1),
-                "frustrated": np.where(np.isnan(satisfaction), np.nan, satisfaction < FRUSTRATED),
-            }
-            for name, value in now.items():
-                out[name][at] += value
-    return Sessions(**out)
+def played(witness: Witness, world: World, policy: Recommender, users: Ints, *, name: str) -> Sessions:
+    """Let a fitted policy serve these users until each has left or is cut; the same luck for every policy.
+
+    name: the policy's, with its settings if need be. Sessions of one name are played once, and kept for as long as the witness lives.
+    """
+    known, key = _PLAYED.setdefault(witness, {}), (name, world.slate_size, world.max_turns, users.tobytes())
+    if key not in known:
+        parts = []
+        for start in range(0, len(users), witness.chunk):
+            group = users[start : start + witness.chunk]
+            question = ("sessions", name, world.slate_size, world.max_turns, group)
+            parts.append(witness.kept(question, partial(_played, witness, world, policy, group)))
+        known[key] = Sessions(**{field: np.concatenate([part[field] for part in parts]) for field in parts[0]})
+    return known[key]
+
+
+def _played(witness: Witness, world: World, policy: Recommender, users: Ints) -> Arrays:
+    """Fields of `Sessions`."""
+    out: Arrays = {field.name: np.zeros(len(users)) for field in fields(Sessions)}
+    seeds = np.full(len(users), witness.panel.seed, np.int64)
+    world.reset(users, seeds)
+    for rows, turn, _ in play(world, policy, users, seeds, policy_seed=witness.panel.seed):
+        witness.told(len(rows))
+        feedback, satisfaction = turn.feedback, turn.mindset.level("satisfaction")
+        clicks = feedback.clicked.sum(axis=1)
+        out["first_clicks"][rows] += np.where(out["turns"][rows] == 0, clicks, 0)
+        out["satisfaction"][rows] = satisfaction
+        now = {
+            "returned": turn.reward,
+            "turns": 1,
+            "left": feedback.left,
+            "slots": turn.slates.shape[1],
+            "examined": feedback.examined.sum(axis=1),
+            "clicks": clicks,
+            "likes": feedback.liked.sum(axis=1),
+            "frustrated": np.where(np.isnan(satisfaction), np.nan, satisfaction < FRUSTRATED),
+        }
+        for name, value in now.items():
+            out[name][rows] += value
+    return out
 
 
 def later_world(panel: Panel) -> World:

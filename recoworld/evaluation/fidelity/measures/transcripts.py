@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -10,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recoworld.batch import Batch
+from recoworld.datasets.cache import Arrays
 from recoworld.evaluation.fidelity.asking.witness import Witness
 from recoworld.evaluation.fidelity.measures.sessions import TURNS, opened, some
 from recoworld.evaluation.rollout import play
 from recoworld.instructions import FORMS, sentence
-from recoworld.types import Aspect, Bools, Feedback, Floats, Instruction, Ints, Kind, Slates
+from recoworld.types import Aspect, Bools, Feedback, Floats, Instruction, Ints, Kind, Recommender, Slates
+from recoworld.world import World
 
 POLICIES = ("ease", "popularity", "ease", "random")
 """Who serves the users, in turn: good slates for half of them, worse ones for the others, so that there are all moods to look at."""
@@ -70,45 +73,52 @@ def transcript(witness: Witness) -> Transcript:
 
 
 def _played(witness: Witness) -> Transcript:
-    panel = witness.panel
+    panel, world = witness.panel, opened(witness)
     drawn = np.random.Generator(np.random.PCG64([panel.seed, 8])).permutation(some(panel))
-    parts: list[dict[str, NDArray[Any]]] = []
+    parts: list[Arrays] = []
     for name in dict.fromkeys(POLICIES):
         users = np.sort(np.concatenate([drawn[i :: len(POLICIES)] for i, other in enumerate(POLICIES) if other == name]))
-        if not users.size:
-            continue
-        world, policy, seeds = opened(witness), panel.policy(name), np.full(len(users), panel.seed, np.int64)
-        world.reset(users, seeds)
-        before = world.state.mindset.level("satisfaction").copy()
-        at = np.zeros(len(users), np.int64)
-        for rows, turn, _ in play(world, policy, users, seeds, policy_seed=panel.seed):
-            witness.told(len(rows))
-            after = turn.mindset.level("satisfaction").copy()
-            parts.append(
-                {
-                    "users": users[rows],
-                    "turn": at[rows],
-                    "policy": np.full(len(rows), name),
-                    "slates": turn.slates.copy(),
-                    **{deed: getattr(turn.feedback, deed) for deed in ("examined", "clicked", "liked", "commented", "shared", "left")},
-                    "before": before[rows],
-                    "satisfaction": after,
-                    **_words(turn.feedback, world.catalog),
-                }
-            )
-            before[rows], at[rows] = after, at[rows] + 1
+        for start in range(0, len(users), witness.chunk):
+            group = users[start : start + witness.chunk]
+            question = ("transcript", name, world.slate_size, world.max_turns, group)
+            parts.append(witness.kept(question, partial(_turns, witness, world, panel.policy(name), group)))
+            parts[-1]["policy"] = np.full(len(parts[-1]["users"]), name)
     columns = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    columns["text"] = columns["text"].astype(object)
     order = np.lexsort((columns["turn"], columns["users"]))
     return Transcript(**{key: column[order] for key, column in columns.items()})
+
+
+def _turns(witness: Witness, world: World, policy: Recommender, users: Ints) -> Arrays:
+    """Columns of `Transcript` but `policy`, turn by turn."""
+    seeds = np.full(len(users), witness.panel.seed, np.int64)
+    world.reset(users, seeds)
+    before = world.state.mindset.level("satisfaction").copy()
+    at = np.zeros(len(users), np.int64)
+    turns: list[Arrays] = []
+    for rows, turn, _ in play(world, policy, users, seeds, policy_seed=witness.panel.seed):
+        witness.told(len(rows))
+        after = turn.mindset.level("satisfaction").copy()
+        turns.append(
+            {
+                "users": users[rows],
+                "turn": at[rows],
+                "slates": turn.slates.copy(),
+                **{deed: getattr(turn.feedback, deed) for deed in ("examined", "clicked", "liked", "commented", "shared", "left")},
+                "before": before[rows],
+                "satisfaction": after,
+                **_words(turn.feedback, world.catalog),
+            }
+        )
+        before[rows], at[rows] = after, at[rows] + 1
+    return {key: np.concatenate([each[key] for each in turns]) for key in turns[0]}
 
 
 def _words(feedback: Feedback, catalog: Any) -> dict[str, NDArray[Any]]:
     """The instruction's fields, and its sentences."""
     said = feedback.instruction
-    text = np.full(len(said.kind), "", dtype=object)
-    for row in np.flatnonzero(said.given).tolist():
-        text[row] = _sentence(said, row, catalog)
-    return {"kind": said.kind, "aspect": said.aspect, "value": said.value, "text": text}
+    text = [_sentence(said, row, catalog) if given else "" for row, given in enumerate(said.given.tolist())]
+    return {"kind": said.kind, "aspect": said.aspect, "value": said.value, "text": np.array(text, np.str_)}
 
 
 def _sentence(said: Instruction, row: int, catalog: Any) -> str:

@@ -70,9 +70,9 @@ def at_chance(sections: Json) -> str | None:
 
 
 def no_better_than_popularity(sections: Json) -> str | None:
-    """Among items as popular as the one taken, its NDCG@10 is not above popularity's: intervals overlap, or it lies below."""
+    """Among items as popular as the one taken, its NDCG@10 is not above popularity's and a blind guess's intervals."""
     figure = "choice/popularity_matched/ndcg@10"
-    if above(sections, figure, f"{figure}/popularity") is not False:
+    if False not in (above(sections, figure, f"{figure}/popularity"), above(sections, figure, f"{figure}/uniform")):
         return None
     return "Among items of the same popularity it is not seen to choose better than popularity does: it may know the crowd, not the person."
 
@@ -100,9 +100,10 @@ def always_yes(sections: Json) -> str | None:
 
 
 def one_person(sections: Json) -> str | None:
-    """Its users are surely less unlike than people, and as alike as copies of one person, or less than `VARIETY` as unlike as people."""
-    apart = above(sections, "diversity/ratio", "diversity/ratio/one_person")
-    share, interval = value(sections, "diversity/excess_relative_to_human"), bounds(sections, "diversity/excess_relative_to_human")
+    """Across moods its users are surely less unlike than people, and as alike as copies of one, or less than `VARIETY` as unlike."""
+    apart = above(sections, "diversity/across_moods", "diversity/across_moods/one_person")
+    excess = "diversity/across_moods/excess_relative_to_human"
+    share, interval = value(sections, excess), bounds(sections, excess)
     if apart is None or share is None or interval is None or interval[1] >= 1 or (apart and share >= VARIETY):
         return None
     return f"Its users are one and the same person: they are {max(share, 0):.0%} as unlike each other as people are."

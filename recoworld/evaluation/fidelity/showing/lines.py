@@ -86,7 +86,7 @@ LINES = (
         path="rmse",
         better="less",
         form=".2f",
-        trivial={"user's mean": "rmse/user_mean", "item's mean": "rmse/item_mean"},
+        trivial={"user's mean": "rmse/user_mean", "item's mean": "rmse/item_mean", "both": "rmse/user_and_item"},
     ),
     Line(
         section="ratings",
@@ -94,7 +94,7 @@ LINES = (
         path="ks",
         better="less",
         people="ks/human",
-        trivial={"user's mean": "ks/user_mean", "item's mean": "ks/item_mean", "uniform": "ks/uniform"},
+        trivial={"the log's own shares": "ks/global_rates", "item's mean": "ks/item_mean", "uniform": "ks/uniform"},
     ),
     Line(section="ratings", words="mean of the stars", path="mean", better="people", form=".2f", people="mean/human"),
     Line(section="ratings", words="1 and 2 stars", path="share_1_2", better="people", form=".1%", people="share_1_2/human"),
@@ -105,6 +105,14 @@ LINES = (
         form=".2f",
         people="ratio/human",
         trivial={"one person": "ratio/one_person", "uniform": "ratio/uniform"},
+    ),
+    Line(
+        section="diversity",
+        words="... across moods",
+        path="across_moods",
+        form=".2f",
+        people="across_moods/human",
+        trivial={"one person": "across_moods/one_person", "uniform": "across_moods/uniform"},
     ),
     Line(
         section="consistency",
