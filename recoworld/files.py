@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,3 +24,12 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def check_writable(folder: Path) -> None:
+    """Raises OSError unless a file can be made in a folder, or, where it is not there yet, in the nearest one above that is.
+
+    Leaves nothing behind.
+    """
+    with tempfile.TemporaryFile(dir=next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))):
+        pass

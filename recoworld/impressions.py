@@ -13,8 +13,9 @@ from recoworld.batch import Batch
 from recoworld.errors import ConfigError
 from recoworld.types import Bools, Feedback, Floats, Ints, Slates, Turn
 
-_KINDS = {"users": "iu", "slates": "iu", "watch": "f", "met": "iu", "sessions": "iu", "first_slot": "iu"}  # of dtype; the others are "b"
-_ONE_A_SLATE = ("users", "left", "sessions", "first_slot")
+_WHOLE = ("users", "slates", "met", "sessions", "first_slot", "times")
+_KINDS = {"watch": "f"} | dict.fromkeys(_WHOLE, "iu")  # of dtype; the others are "b"
+_ONE_A_SLATE = ("users", "left", "sessions", "first_slot", "times")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,6 +41,8 @@ class Impressions(Batch):
     """Which slates belong together ``[m]``: equal numbers, one session of one user, in order of time."""
     first_slot: Ints | None = None
     """Place on the page of the slate's first item, from 0 ``[m]``; None for 0. For logs that tell items apart, not pages."""
+    times: Ints | None = None
+    """When it was shown ``[m]``: seconds, of the same clock as `Interactions.times`."""
 
     def __post_init__(self) -> None:
         if self.slates.ndim != 2 or not self.slates.size:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
-from recoworld.errors import ConfigError, UnknownName
+from recoworld.errors import ConfigError, RecoWorldError, UnknownName
 
 
 class Registry:
@@ -23,17 +23,34 @@ class Registry:
         self._entries[name] = target
 
     def __getitem__(self, name: str) -> Any:
-        """The component; a ``"module:attribute"`` that is not registered is imported as it stands. Raises UnknownName."""
-        target = self._entries.get(name) or (name if name.count(":") == 1 else None)
+        """The component; a ``"module:attribute"`` that is not registered is imported as it stands. Raises UnknownName, ConfigError."""
+        target = self._entries.get(name)
         if target is None:
-            raise UnknownName(self.kind, name, self._entries)
+            if name.count(":") != 1:
+                raise UnknownName(self.kind, name, self._entries)
+            return self._imported(*name.split(":"))
         module, attribute = target.split(":")
+        return getattr(import_module(module), attribute)
+
+    def _imported(self, module: str, attribute: str) -> Any:
+        """Somebody else's: whatever goes wrong is said with its cause."""
+        name = f"{self.kind} {module + ':' + attribute!r}"
+        if module.endswith(".py"):
+            dotted = module.removesuffix(".py").removeprefix("./").replace("/", ".")
+            raise ConfigError(f"{name}: a module is named without .py: {dotted}:{attribute}")
         try:
-            return getattr(import_module(module), attribute)
-        except (ModuleNotFoundError, AttributeError, ValueError) as error:
-            if name in self._entries:
-                raise
-            raise UnknownName(self.kind, name, self._entries) from error
+            there = import_module(module)
+        except RecoWorldError:
+            raise
+        except Exception as error:
+            cause = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
+            absent = isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]
+            hint = "; expected an installed module, or one in the current folder" if absent else ""
+            raise ConfigError(f"{name}: cannot import {module!r}: {cause}{hint}") from error
+        if hasattr(there, attribute):
+            return getattr(there, attribute)
+        own = [key for key, value in vars(there).items() if not key.startswith("_") and getattr(value, "__module__", None) == module]
+        raise ConfigError(f"{name}: module {module!r} has no attribute {attribute!r}; it has: {', '.join(sorted(own)[:12]) or 'none'}")
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries

@@ -90,6 +90,39 @@ class OnePerson(Choosing):
         return (1 / (1 + np.exp(-2 * (self.catalog.genres[slates] @ wish)))).astype(np.float32)
 
 
+class Spoilt(OnePerson):
+    """Does what its settings say with what it would have said: functions by method; "build" with nothing."""
+
+    def __init__(self, dataset: Dataset, split: Split, settings: dict[str, Any], *, cached: Any = None) -> None:
+        super().__init__(dataset, split, settings, cached=cached)
+        self.settings = settings
+        self.spoil("build", None)
+
+    def spoil(self, method: str, said: Any) -> Any:
+        return self.settings.get(method, lambda answer: answer)(said)
+
+    def begin(self, users: Ints, luck: Luck) -> Mindset:
+        return self.spoil("begin", super().begin(users, luck))
+
+    def respond(self, mindset: Mindset, history: History, slates: Slates, luck: Luck) -> tuple[Feedback, Mindset]:
+        return self.spoil("respond", super().respond(mindset, history, slates, luck))
+
+    def chances(self, mindset: Mindset, history: History, slates: Slates, luck: Luck) -> Floats:
+        return self.spoil("chances", super().chances(mindset, history, slates, luck))
+
+    def stars(self, mindset: Mindset, history: History, slates: Slates, luck: Luck) -> Floats:
+        return self.spoil("stars", np.full((*slates.shape, 5), 0.2, np.float32))
+
+    def satisfaction(self, dialogues: Any) -> Any:
+        return self.spoil("satisfaction", np.full(len(dialogues), 0.5))
+
+
+class SpoiltActs(Spoilt):
+    """Only acts."""
+
+    chances = stars = None  # type: ignore[assignment]
+
+
 class Interrupting(Choosing):
     """Counts what it is asked, and its tokens; presses Ctrl-C at a chosen call."""
 

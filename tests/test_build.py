@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +24,8 @@ from recoworld.datasets.guess import guessed
 from recoworld.datasets.logs import preset_path
 from recoworld.envs.register import own_ids
 from recoworld.errors import ConfigError
+from recoworld.evaluation.build import build_world
+from recoworld.evaluation.calibration import Calibrated, calibrate
 
 QUICK = ("--sections", "ratings")
 
@@ -66,7 +70,8 @@ def test_one_command_from_a_csv_to_gym_make(tmp_path: Path, home: Path) -> None:
     out = run("build", written(tmp_path / "My Films (2).csv"), "--sections", "choice,ratings")
     assert "--user User ID, --item movieId, --rating rating, --time timestamp" in out
     assert "Imported: my-films-2: 150 users" in out
-    assert "Calibrated: " in out
+    assert re.search(r"Calibrated: .*; log-loss on test users \d\.\d\d to \d\.\d\d\.", out)
+    assert "too small" not in out
     assert 'gymnasium.make("RecoWorld-my-films-2-v0")' in out
     assert (home / "my-films-2.report" / "fidelity.md").is_file()
     assert set(json.loads((home / "my-films-2.report" / "fidelity.json").read_text())) >= {"choice", "ratings"}
@@ -107,18 +112,127 @@ def test_what_is_finished_is_kept(tmp_path: Path, home: Path, monkeypatch: pytes
         patch.setattr("recoworld.evaluation.fidelity.run.carried_out", interrupted)
         assert "the same command goes on" in run("build", log, *QUICK, code=130)
     with monkeypatch.context() as patch:
-        patch.setattr("recoworld.cli.build.import_log", interrupted)
-        patch.setattr("recoworld.evaluation.calibration.calibrate", interrupted)
+        patch.setattr("recoworld.evaluation.build.read_log", interrupted)
+        patch.setattr("recoworld.evaluation.build.calibrate", interrupted)
         out = run("build", log, *QUICK)
         assert out.count("Kept from before") == 2
-        run("build", log, *QUICK, "--seed", 1, code=130)  # another calibration
-        run("build", log, *QUICK, "--overwrite", code=130)
+        assert "without --overwrite goes on from there" in run("build", log, *QUICK, "--overwrite", code=130)
     before = preset_path("films").read_text()
     written(log, users=120)
     assert "was imported before" in run("build", log, *QUICK, code=2)
     assert preset_path("films").read_text() == before
     assert "120 users" in run("build", log, *QUICK, "--overwrite")
     assert preset_path("films").read_text() != before
+
+
+def test_another_calibration_is_asked_for(tmp_path: Path) -> None:
+    """The preset may have been changed by hand, as its first line invites to."""
+    log = written(tmp_path / "films.csv")
+    run("build", log, *QUICK)
+    preset_path("films").write_text(preset_path("films").read_text() + "max_turns: 7\n")
+    for more, words in ((("--seed", 3), "seed: 0 there, 3 now"), (("--users", 50), "users: 1000 there, 50 now")):
+        out = run("build", log, *QUICK, *more, code=2)
+        assert f"the world of 'films' is there, calibrated otherwise ({words}); choose a --name, or --overwrite it" in out
+    assert "max_turns: 7" in preset_path("films").read_text()
+    run("build", log, *QUICK)
+    assert WorldConfig.of(str(preset_path("films"))).max_turns == 7
+    assert "Calibrated" in run("build", log, *QUICK, "--seed", 3, "--overwrite")
+    assert "max_turns" not in preset_path("films").read_text()
+
+
+def test_an_import_of_the_same_content_is_adopted(tmp_path: Path, home: Path) -> None:
+    log = written(tmp_path / "films.csv")
+    columns = ("--user", "User ID", "--item", "movieId", "--rating", "rating", "--time", "timestamp")
+    run("data", "import", log, *columns)
+    before = (home / "datasets" / "films.npz").stat().st_mtime_ns
+    assert "Imported before, with the same content: films: 150 users" in run("build", log, *QUICK)
+    assert (home / "datasets" / "films.npz").stat().st_mtime_ns == before
+    assert run("build", log, *QUICK).count("Kept from before") == 2
+    run("data", "import", log, *columns, "--name", "other", "--like-threshold", 2)
+    assert "was imported before, from another file or otherwise" in run("build", log, *QUICK, "--name", "other", code=2)
+    assert not preset_path("other").exists()
+
+
+def test_nothing_is_written_before_all_is_checked(tmp_path: Path, home: Path) -> None:
+    log, one = written(tmp_path / "films.csv"), tmp_path / "one.csv"
+    one.write_text("user,book\nann,b1\nann,b2\nann,b3\n")
+    (tmp_path / "file").write_text("")
+    for arguments, words in (
+        ((log, "--sections", "rating"), "did you mean 'ratings'"),
+        ((log, "--sections", ","), "got none"),
+        ((log, "--out", tmp_path / "file" / "report"), "cannot write to"),
+        ((log, "--click-rate", 1.5), "--click-rate: got 1.5"),
+        ((log, "--name", "My_Log"), "'my_log' would do"),
+        ((one,), "holds one user"),
+        ((one, "--out", tmp_path / "new"), "holds one user"),
+    ):
+        assert words in run("build", *arguments, code=2)
+        assert not home.exists()
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_folder_with_another_report_is_left_alone(tmp_path: Path) -> None:
+    log, out = written(tmp_path / "films.csv"), tmp_path / "out"
+    out.mkdir()
+    (out / "fidelity.json").write_text("{}")
+    assert "holds fidelity.json of something else; choose another --out" in run("build", log, *QUICK, "--out", out, code=2)
+    assert (out / "fidelity.json").read_text() == "{}"
+    for name in ("own", "own", "second", "second", "own"):
+        run("build", log, *QUICK, "--out", tmp_path / name)
+
+
+def test_a_report_that_was_interrupted_goes_on_in_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = written(tmp_path / "films.csv")
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("recoworld.evaluation.build_record.Record.calibrated", interrupted)  # after calibration.json was written
+        run("build", log, *QUICK, "--out", tmp_path / "own", code=130)
+    assert (tmp_path / "own" / "calibration.json").is_file()
+    assert not preset_path("films").exists()
+    assert "Calibrated" in run("build", log, *QUICK, "--out", tmp_path / "own")
+
+
+def test_a_log_sorted_by_item_is_no_nonsense(tmp_path: Path) -> None:
+    """What people are said to have taken last would be the highest ids, and the fitted weight of attraction 0."""
+    head, *rows = written(tmp_path / "films.csv", ratings=False).read_text().split("\n")[:-1]
+    ordered = sorted(rows, key=lambda row: row.split(","))
+    (tmp_path / "films.csv").write_text("\n".join([head, *ordered]) + "\n")
+    out = run("build", tmp_path / "films.csv", "--sections", "ratings")
+    assert "warning: no times, and rows sorted by item" in out
+    assert WorldConfig.of(str(preset_path("films"))).simulator_config["click_attraction"] > 2
+    found = re.search(r"log-loss on test users (\d\.\d\d) to (\d\.\d\d)\.", out)
+    assert found is not None, out
+    assert float(found[2]) < float(found[1])
+
+
+def test_a_fit_that_is_worse_is_not_kept(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def spoilt(**settings: Any) -> Calibrated:
+        found = calibrate(**settings)
+        found.facts["test"]["log_loss"]["after"] |= {"value": 9.0, "change": {"value": 6.0, "low": 5.0, "high": 7.0}}
+        return found
+
+    monkeypatch.setattr("recoworld.evaluation.build.calibrate", spoilt)
+    out = run("build", written(tmp_path / "films.csv"), *QUICK)
+    assert re.search(r"the usual coefficients are kept: the fit raised the log-loss on test users from \d\.\d\d to 9\.00", out)
+    assert yaml.safe_load(preset_path("films").read_text()) == {"dataset": "films", "simulator": "behavioral"}
+    assert "it is worse than before" in (home / "films.report" / "calibrated.yaml").read_text()
+
+
+def test_it_can_be_built_from_python(tmp_path: Path) -> None:
+    said: list[str] = []
+    log = written(tmp_path / "films.csv")
+    built = build_world(log, columns={"time": ""}, sections=("ratings",), say=said.append)
+    assert built.dataset.name == "films"
+    assert built.held_out == 15
+    assert built.report is not None
+    assert (built.report / "fidelity.json").is_file()
+    assert said[0].startswith("Columns guessed: --user User ID, --item movieId, --rating rating (")
+    assert built.dataset.interactions.times.tolist() == list(range(len(built.dataset.interactions)))
+    with pytest.raises(ConfigError, match="say which with item="):
+        build_world(written(tmp_path / "b.csv"), columns={"item": ""})
 
 
 def test_a_log_imported_anew_loses_what_was_built_from_the_old_one(tmp_path: Path) -> None:
@@ -136,13 +250,15 @@ def test_without_ratings(tmp_path: Path) -> None:
     assert "Calibrated" in out
 
 
-def test_three_users_make_an_environment_of_the_usual_kind(tmp_path: Path) -> None:
+def test_three_users_make_an_environment_of_the_usual_kind(tmp_path: Path, home: Path) -> None:
     rows = "".join(f"{user},b{book}\n" for user in ("ann", "bob", "cy") for book in range(4))
     (tmp_path / "books.csv").write_text("user,book\n" + rows)
     out = run("build", tmp_path / "books.csv")
     assert "Not calibrated" in out
     assert "No report" in out
     assert "slates of 2" in out
+    assert "too small to evaluate on held-out users" in out
+    assert f"export RECOWORLD_HOME={home}" in out
     printed = fresh_process("import gymnasium; print(gymnasium.make('RecoWorld-books-v0').reset(seed=0)[1]['user'])")
     assert printed.strip() in {"ann", "bob", "cy"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -10,17 +11,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from recoworld.assembly import make_world
 from recoworld.cli import app
+from recoworld.cli.settings import world_settings
 from recoworld.configs import WorldConfig
-from recoworld.datasets import cached_arrays, load_dataset
+from recoworld.datasets import cached_arrays, import_log, load_dataset
 from recoworld.errors import CacheUnwritable, ConfigError
 from recoworld.evaluation.calibration.coefficients import fit_choices
 from recoworld.evaluation.calibration.correction import Correction, fit_correction
 from recoworld.evaluation.calibration.logit import fitted
-from recoworld.evaluation.calibration.run import Calibrated, calibrate
+from recoworld.evaluation.calibration.result import Calibrated
+from recoworld.evaluation.calibration.run import calibrate
 from recoworld.evaluation.fidelity.asking.panel import Panel, make_panel
 from recoworld.evaluation.fidelity.asking.questions import Questions, choices
 from recoworld.evaluation.fidelity.asking.witness import Witness
@@ -292,13 +296,99 @@ def test_a_folder_that_cannot_be_written(found: Calibrated, tmp_path: Path) -> N
         found.save(tmp_path / "file")
 
 
+def test_another_calibration_is_not_overwritten(found: Calibrated, tmp_path: Path) -> None:
+    found.save(tmp_path)
+    with pytest.raises(ConfigError, match=r"another evaluation \(users: 300 there, 80 now; seed: 0 there, 1 now\).*--fresh"):
+        calibrate(dataset="mini", users=80, seed=1, out=tmp_path)
+    assert json.loads((tmp_path / "calibration.json").read_text()) == found.facts
+    other = calibrate(f"{HERE}:Quiet", dataset="mini", users=80, out=tmp_path, fresh=True)
+    assert json.loads((tmp_path / "calibration.json").read_text()) == other.facts
+    assert not (tmp_path / "calibrated.yaml").exists()  # nothing was fitted, and the old one was another's
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="cannot write to"):
+        calibrate(dataset="mini", out=tmp_path / "file", fresh=True)
+
+
+@pytest.mark.parametrize(("low", "worse"), [(0.01, True), (-0.01, False), (None, False)])
+def test_worse_is_a_change_whose_whole_interval_is_above_0(found: Calibrated, low: float | None, worse: bool) -> None:
+    loss = found.facts["test"]["log_loss"]
+    after = loss["after"] | {"change": {"value": 0.1, "low": low, "high": 0.2}}
+    facts = found.facts | {"test": found.facts["test"] | {"log_loss": loss | {"after": after}}}
+    assert replace(found, facts=facts).worse is worse
+    assert ("keep the old coefficients" in replace(found, facts=facts).preset) is worse
+    assert not found.worse
+
+
+# the command
+
+
+def command(*arguments: object, code: int = 0) -> str:
+    done = CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "120", "NO_COLOR": "1", "TERM": "dumb"})
+    assert done.exit_code == code, done.output
+    return done.output
+
+
 def test_the_command(tmp_path: Path) -> None:
-    arguments = ["calibrate", "behavioral", "--dataset", "mini", "--users", "100", "--negatives", "same_genre", "--out", str(tmp_path)]
-    done = CliRunner().invoke(app, arguments, env={"COLUMNS": "120", "NO_COLOR": "1", "TERM": "dumb"})
-    assert done.exit_code == 0, done.output
-    for words in ("click_attraction", "log-loss", "change", "temperature", "calibrated.yaml"):
-        assert words in done.output
-    assert WorldConfig.of(str(tmp_path / "calibrated.yaml")).simulator == "behavioral"
-    failed = CliRunner().invoke(app, ["calibrate", "behaviour", "--dataset", "mini"])
-    assert failed.exit_code == 2
-    assert "did you mean" in failed.output
+    out = tmp_path / "a folder"
+    said = command("calibrate", "behavioral", "--dataset", "mini", "--users", 100, "--negatives", "same_genre", "--out", out)
+    for words in ("click_attraction", "log-loss", "change", "temperature", "a diagnosis", "calibrated.yaml, calibration.json"):
+        assert words in said
+    assert yaml.safe_load((out / "calibrated.yaml").read_text())["dataset"] == "mini"
+    assert said.endswith(f"Use it: recoworld evaluate --config '{out}/calibrated.yaml'\n")
+    failed = command("calibrate", "behaviour", "--dataset", "mini", code=2)
+    assert failed.startswith("error: ")  # without an empty line
+    assert "did you mean" in failed
+
+
+def test_its_last_line_evaluates_on_the_same_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Said of an imported log in a home of its own: the command that is printed is complete."""
+    home, log = tmp_path / "home", load_dataset("mini").interactions
+    rows = "".join(f"{log.users[row]},{log.items[row]},{log.times[row]}\n" for row in range(int(log.indptr[150])))
+    (tmp_path / "log.csv").write_text("u,i,t\n" + rows)
+    import_log(tmp_path / "log.csv", name="own", user="u", item="i", time="t", home=home)
+    said = command("calibrate", "--dataset", "own", "--data-dir", home, "--out", tmp_path / "out")
+    last = said.strip().split("\n")[-1].removeprefix("Use it: recoworld ")
+    results = tmp_path / "results"
+    command(*shlex.split(last), "--policies", "random", "--users", 5, "--out", results)
+    settings = json.loads((results / "leaderboard.json").read_text())["settings"]
+    assert settings["dataset"] == "own"
+
+
+def test_a_fit_that_is_worse_is_not_recommended(found: Calibrated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Calibrated, "worse", property(lambda self: True))
+    said = command("calibrate", "--users", 80, "--out", tmp_path)
+    assert "warning: on test users the fit is worse than before: keep the old coefficients" in said
+    assert "Use it" not in said
+
+
+def test_of_a_simulator_without_coefficients_nothing_is_fitted(tmp_path: Path) -> None:
+    said = command("calibrate", f"{HERE}:Quiet", "--users", 80, "--out", tmp_path)
+    assert "Nothing was fitted" in said
+    assert said.endswith(f"Written to {tmp_path}: calibration.json\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["calibration.json"]
+
+
+def test_ctrl_c(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("recoworld.evaluation.calibration.run.fit_correction", interrupted)
+    assert command("calibrate", "--users", 80, "--out", tmp_path, code=130) == "interrupted: nothing was written\n"
+    assert not list(tmp_path.iterdir())
+
+
+# whose data set holds
+
+
+def test_the_presets_data_set_holds_unless_another_is_named(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text("dataset: ml-1m\nsimulator_config: {talkative: 0.5}\n")
+    preset = str(tmp_path / "p.yaml")
+    name, settings = world_settings(None, ["simulator_config.effort=0.2"], preset, "/data")
+    assert (name, settings) == ("ml-1m", {"data_dir": "/data", "simulator_config": {"talkative": 0.5, "effort": 0.2}})
+    assert WorldConfig.of(preset, **settings).dataset == "ml-1m"
+    assert world_settings(None, [], None) == ("RecoWorld-Mini-v0", {"dataset": "mini"})
+    assert world_settings(None, [], "impatient") == ("RecoWorld-Mini-v0", {"dataset": "mini"})
+    assert world_settings("RecoWorld-ML1M-v0", [], preset)[1] == {"dataset": "ml-1m"}
+    with pytest.warns(UserWarning, match=r"p\.yaml is of the data set 'ml-1m'; --env mini holds: 'mini'"):
+        name, settings = world_settings("mini", [], preset)
+    assert WorldConfig.of(preset, **settings).dataset == "mini"

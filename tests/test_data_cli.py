@@ -8,8 +8,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from recoworld.cli import columns
 from recoworld.cli.data import app
-from recoworld.cli.errors import told_plainly
+from recoworld.cli.errors import in_options, told_plainly
 from recoworld.datasets import movielens
 
 LOG = "u,i,r,t,[title]\na,x,1,5,[bold]One\na,y,5,6,Two\nb,x,4,7,\nb,x,4,7,\n"
@@ -83,8 +84,9 @@ def test_describe_without_ratings_or_with_many(tmp_path: Path) -> None:
         (["check", "ml-1"], "error: unknown data set 'ml-1': did you mean 'ml-1m'"),
         (
             ["check", "ml-1m", "--data-dir", "/nowhere"],
-            "error: data_dir /nowhere does not exist; expected a folder; get https://files.grouplens.org",
+            "error: --data-dir /nowhere does not exist; expected a folder; get https://files.grouplens.org",
         ),
+        (["check", "coat", "--data-dir", "/"], "error: / has no train.ascii, test.ascii, "),
         (["describe", "recbole:/nowhere"], "error: /nowhere does not exist"),
         (["import", "/nowhere/log.csv", "--name", "x", "--user", "u", "--item", "i"], "error: /nowhere/log.csv does not exist"),
         (["import", "/nowhere/log.csv", "--name", "Bad Name", "--user", "u", "--item", "i"], "error: 'Bad Name' cannot name a log"),
@@ -92,6 +94,29 @@ def test_describe_without_ratings_or_with_many(tmp_path: Path) -> None:
 )
 def test_errors_are_one_message(arguments: list[str], message: str) -> None:
     assert run(*arguments, code=2).startswith(message)
+
+
+def test_what_to_do_is_said_in_options(tmp_path: Path) -> None:
+    columns = ["--user", "u", "--item", "i"]
+    (tmp_path / "log.csv").write_bytes("u,i\ncaf\xe9,x\n".encode("latin-1"))
+    assert "e.g. --encoding latin-1\n" in run("import", tmp_path / "log.csv", *columns, code=2)
+    run("import", tmp_path / "log.csv", *columns, "--encoding", "latin-1")
+    assert "pass --overwrite to" in run("import", tmp_path / "log.csv", *columns, "--encoding", "latin-1", code=2)
+    assert "'my_log' would do" in run("import", tmp_path / "log.csv", *columns, "--name", "My_Log", code=2)
+    out = run("import", tmp_path / "log.csv", *columns, "--name", "x", "--items", tmp_path / "log.csv", code=2)
+    assert "--items is given without --title, --genres or --year" in out
+    told = run("check", "coat", "--data-dir", tmp_path, code=2)
+    assert "and pass --data-dir, or set RECOWORLD_DATA" in told
+    assert told.count("item_features.ascii") == 1
+    assert "pass data_dir=, or set RECOWORLD_DATA" in run("download", "coat", code=2)  # which has no such option
+
+
+def test_only_options_are_named() -> None:
+    def command(log: columns.Log, time: columns.Time = None, like_threshold: columns.LikeThreshold = None) -> None: ...
+
+    said = "log= and time='t' of time; like_threshold is 3; in '/a/like_threshold.csv' or x.time= or time=5: like_threshold=4"
+    wanted = "log= and --time t of time; --like-threshold is 3; in '/a/like_threshold.csv' or x.time= or time=5: like_threshold=4"
+    assert in_options(said, command) == wanted
 
 
 def test_downloads_that_fail(monkeypatch: pytest.MonkeyPatch) -> None:

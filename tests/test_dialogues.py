@@ -14,10 +14,10 @@ import pytest
 from recoworld.datasets import inspired, load_corpus, redial, uss
 from recoworld.dialogues import Corpus, Dialogue, DialogueReader, Utterance, prefixes, stripped, verdict
 from recoworld.errors import ConfigError, DataCorrupt, DataMissing, UnknownName
-from recoworld.evaluation.fidelity.asking.bootstrap import bootstrap
 from recoworld.evaluation.fidelity.measures.dialogues import FIGURES, measure
 from recoworld.evaluation.fidelity.measures.terseness import count_words, terseness
 from recoworld.evaluation.fidelity.measures.tracking import AGREEMENT, agreement, spearman
+from recoworld.evaluation.intervals import drawn_figures
 from recoworld.registry import CORPORA
 
 NOTHING = {"value": None, "low": None, "high": None}
@@ -443,16 +443,16 @@ def test_agreement_by_hand() -> None:
 
 def test_the_bootstrap_of_a_mean_is_two_standard_errors_wide() -> None:
     x = np.random.default_rng(0).normal(3, 2, 1000)
-    drawn = bootstrap(lambda chosen: np.array([x[chosen].mean()]), 1000, resamples=2000, seed=0)
+    drawn = drawn_figures(lambda times: np.array([x @ times / 1000]), 1000, resamples=2000, seed=0)
     assert drawn[0, 0] == pytest.approx(x.mean())
     assert drawn[1:, 0].std() == pytest.approx(2 / np.sqrt(1000), rel=0.1)
-    assert np.array_equal(drawn, bootstrap(lambda chosen: np.array([x[chosen].mean()]), 1000, resamples=2000, seed=0))
-    assert not np.array_equal(drawn, bootstrap(lambda chosen: np.array([x[chosen].mean()]), 1000, resamples=2000, seed=1))
-    alone = bootstrap(lambda chosen: np.array([5.0]), 1, seed=0)
+    assert np.array_equal(drawn, drawn_figures(lambda times: np.array([x @ times / 1000]), 1000, resamples=2000, seed=0))
+    assert not np.array_equal(drawn, drawn_figures(lambda times: np.array([x @ times / 1000]), 1000, resamples=2000, seed=1))
+    alone = drawn_figures(lambda times: np.array([5.0]), 1, seed=0)
     assert alone[0, 0] == 5
     assert np.isnan(alone[1:]).all()
     with pytest.raises(ConfigError, match="at least one"):
-        bootstrap(lambda chosen: np.zeros(1), 0, seed=0)
+        drawn_figures(lambda times: np.zeros(1), 0, seed=0)
 
 
 def test_messages_of_one_dialogue_are_one_witness() -> None:

@@ -128,6 +128,7 @@ def test_kuairec_is_read_to_the_last_value(tmp_path: Path) -> None:
         "met": [0, 0, 0, 0, 0],
         "left": [False, True, False, False, True],  # nobody is seen to leave where there is no time
         "sessions": [0, 1, 2, 2, 2],  # both gaps of user 1 are half an hour to the second
+        "times": [0, 20, 1000, 2800, 4600],
     }
     assert data.random_ratings is None
 
@@ -229,6 +230,7 @@ def test_kuairand_is_read_to_the_last_value(tmp_path: Path) -> None:
         "met": [0, 0, 0, 1, 2],
         "left": [True, False, True, False, True],
         "sessions": [0, 1, 1, 2, 2],
+        "times": [9, 1, 5, 1805, 1805],
     }
     assert triples(data.random_ratings) == [(0, 0, 1), (1, 2, 0)]
     assert data.random_ratings.times.tolist() == [99, 98]
@@ -308,6 +310,7 @@ def test_open_bandit_is_read_to_the_last_value(tmp_path: Path) -> None:
         "slates": [1, 0, 0, 2, 2, 1],
         "clicked": [True, False, True, True, False, False],
         "first_slot": [2, 0, 1, 1, 0, 0],
+        "times": [day + 2, day + 1, day + 3, day, day, day],
     }
 
 
@@ -361,7 +364,7 @@ class TestCoat(DatasetTests):
 
 def test_coat_is_read_to_the_last_value(tmp_path: Path) -> None:
     data = coat.parse(write(tmp_path, COAT), COAT_COUNTS)
-    assert triples(data.interactions) == [(0, 1, 5), (0, 2, 1), (1, 0, 3)]
+    assert sorted(triples(data.interactions)) == [(0, 1, 5), (0, 2, 1), (1, 0, 3)]
     assert triples(data.random_ratings) == [(0, 1, 4), (1, 2, 2)]
     assert data.users.descriptions.tolist() == [
         "man, 30-40, rural, not interested in fashion",
@@ -409,7 +412,7 @@ class TestYahooR3(DatasetTests):
 
 def test_yahoo_r3_is_read_to_the_last_value(tmp_path: Path) -> None:
     data = yahoo_r3.parse(write(tmp_path, YAHOO), YAHOO_COUNTS)
-    assert triples(data.interactions) == [(0, 0, 1), (1, 2, 5), (1, 0, 4)]
+    assert sorted(triples(data.interactions)) == [(0, 0, 1), (1, 0, 4), (1, 2, 5)]
     assert triples(data.random_ratings) == [(0, 1, 2), (2, 2, 1)]
     assert data.users.ids.tolist() == data.catalog.ids.tolist() == ["1", "2", "3"]
     assert data.catalog.titles[2] == "song 3"
@@ -429,6 +432,23 @@ def test_yahoo_r3_is_read_to_the_last_value(tmp_path: Path) -> None:
 def test_damage_to_yahoo_r3_is_told(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(DataCorrupt, match=message):
         yahoo_r3.parse(write(tmp_path, YAHOO | {yahoo_r3.FILES[0]: text}), YAHOO_COUNTS)
+
+
+def test_matrices_have_no_order_in_time(tmp_path: Path) -> None:
+    """What is held out would else be the last columns. 40 users rated all of 10 items: 80 held out, 16 of them of the last two."""
+    features = {file: text * 40 if "user" in file else text for file, text in COAT.items() if "features" in file}
+    features["user_item_features/user_features.ascii"] = flags(14, 0, 3, 8, 12) * 40
+    features["user_item_features/item_features.ascii"] = flags(33, 0, 2, 18, 31) * 10
+    matrix = {"train.ascii": "1 2 3 4 5 1 2 3 4 5\n" * 40, "test.ascii": "0 0 0 0 0 0 0 0 0 1\n" * 40}
+    coats = coat.parse(write(tmp_path / "coat", features | matrix), coat.Counts(40, 10, 400, 40))
+    rows = "".join(f"{user}\t{song}\t{(song - 1) % 5 + 1}\n" for user in range(1, 41) for song in range(1, 11))
+    drawn = "".join(f"{user}\t1\t1\n" for user in range(1, 41))
+    songs = yahoo_r3.parse(write(tmp_path / "r3", dict(zip(yahoo_r3.FILES, (rows, drawn), strict=True))), yahoo_r3.Counts(40, 10, 400, 40))
+    for data in (coats, songs):
+        items = data.interactions.items.reshape(40, 10)
+        assert (np.sort(items) == np.arange(10)).all()
+        assert (data.interactions.ratings.reshape(40, 10) == items % 5 + 1).all()
+        assert 5 < (items[:, 8:] >= 8).sum() < 30
 
 
 # ---- all of them
@@ -531,6 +551,15 @@ def test_an_archive_is_found_as_it_unpacks(place: str, tmp_path: Path, monkeypat
     assert kuairec.load().catalog.titles[1] == "Cover"
     (tmp_path / place / "kuairec_caption_category.csv").unlink()
     assert kuairec.load().catalog.titles[1] == "video 11"  # another set of files, another entry of the cache
+
+
+def test_missing_files_are_listed_once(tmp_path: Path) -> None:
+    for there in ([], ["test.ascii"]):
+        write(tmp_path, {name: "0\n" for name in there})
+        with pytest.raises(DataMissing) as told:
+            coat.load(data_dir=str(tmp_path))
+        assert str(told.value).count("item_features.ascii") == 1
+        assert str(told.value).count("train.ascii,") == 1
 
 
 def test_check_and_describe_show_what_was_shown_and_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

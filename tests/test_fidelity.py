@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -17,21 +19,25 @@ from test_cli import recoworld, told
 
 from recoworld.datasets import load_dataset
 from recoworld.dialogues import Corpus, Dialogue, Utterance
-from recoworld.errors import ConfigError, UnknownName
+from recoworld.errors import ConfigError, RecoWorldError, UnknownName
 from recoworld.evaluation.fidelity import Report, cost, fidelity
 from recoworld.evaluation.fidelity import plan as plans
 from recoworld.evaluation.fidelity.asking import store, witness
+from recoworld.evaluation.fidelity.asking.checked import Checked, checked
+from recoworld.evaluation.fidelity.asking.replies import SimulatorFailed
 from recoworld.evaluation.fidelity.candidate import candidate
+from recoworld.evaluation.fidelity.identity import contents_of
 from recoworld.evaluation.fidelity.measures.sessions import TURNS
 from recoworld.evaluation.fidelity.plan import plan
 from recoworld.evaluation.fidelity.run import carried_out, plain_json
 from recoworld.evaluation.fidelity.sections import SECTIONS, chosen
-from recoworld.evaluation.fidelity.showing import findings, pictures
+from recoworld.evaluation.fidelity.showing import findings, labels, pictures
 from recoworld.evaluation.fidelity.showing.findings import at, bounds, suspicions, value
 from recoworld.evaluation.fidelity.showing.lines import LINES
 from recoworld.evaluation.fidelity.showing.table import rows
 from recoworld.impressions import Impressions
 from recoworld.simulators.behavioral import BehavioralSimulator
+from recoworld.types import Chooser, Rater
 from recoworld.users import Dataset
 
 PNG = b"\x89PNG\r\n"
@@ -66,7 +72,7 @@ def fig(number: float, low: float | None = None, high: float | None = None, **be
     ],
 )
 def test_known_faults_are_found(fake: Any, faults: set[str]) -> None:
-    sections = ("choice", "alignment", "ratings", "diversity", "consistency")
+    sections = ["choice", "alignment", "diversity", "consistency"] + ["ratings"] * hasattr(fake, "stars")
     report = fidelity(fake, dataset="mini", users=200, sections=sections)
     assert faults <= flagged(report)
     assert len(report.findings) == len(flagged(report))
@@ -267,9 +273,11 @@ def test_an_interrupted_report_asks_nothing_twice(tmp_path: Path, kind: Any) -> 
     assert not last.interrupted
     assert json.dumps(last.sections) == json.dumps(plain.sections)
     for name, slates in in_all.items():
+        if name == "pilot":  # four questions, twice, each time: whether it is the same simulator still
+            continue
         assert 0 <= Counting.slates[name] - slates < SESSIONS.get(name, 1), name
     counted(kind, out=tmp_path / "parts")
-    assert not Counting.calls
+    assert set(Counting.calls) == {"pilot"}
     Counting.slates.clear()
     counted(kind, out=tmp_path / "parts", fresh=True)
     assert Counting.slates == in_all
@@ -412,6 +420,218 @@ def test_the_same_seed_gives_the_same_report() -> None:
     assert told_by(0)["choice"] != told_by(1)["choice"]
 
 
+class Tuned(fakes.Choosing):
+    """An instance's settings that nobody hears of."""
+
+    taste, leaves = 1, 0.1
+
+    def likely(self, users: np.ndarray, slates: np.ndarray) -> np.ndarray:
+        return (((users[:, None] * 7919 + slates * 104729 * self.taste) % 997 + 1) / 999).astype(np.float32)
+
+    def respond(self, mindset: Any, history: Any, slates: Any, luck: Any) -> Any:
+        feedback, mindset = super().respond(mindset, history, slates, luck)
+        return replace(feedback, watch=feedback.watch * self.leaves), mindset
+
+
+def test_another_instance_of_a_class_is_another_simulator(tmp_path: Path) -> None:
+    mini = load_dataset("mini")
+    settings: dict[str, Any] = {"dataset": "mini", "users": 20, "sections": ("diversity",), "out": tmp_path}
+    first, second, third = (Tuned(*mini.known(mini.split()), {}) for _ in range(3))
+    report = fidelity(first, **settings)
+    heard: list[str] = []
+    assert fidelity(second, **settings, progress=lambda _, stage, *__: heard.append(stage)).sections == report.sections
+    assert heard == ["kept"]
+    third.taste = 2
+    with pytest.raises(ConfigError, match=r"simulator_answers: '\w+' there, '\w+' now.*--fresh"):
+        fidelity(third, **settings)
+    second.leaves = 0.05  # says the same, and acts otherwise
+    with pytest.raises(ConfigError, match="simulator_answers"):
+        fidelity(second, **settings)
+
+
+def test_an_edited_simulator_is_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "edited_one.py").write_text("from fakes_fidelity import OnePerson as Base\n\nclass One(Base):\n    pass\n")
+    settings: dict[str, Any] = {"dataset": "mini", "users": 20, "sections": ("diversity",), "out": tmp_path / "out"}
+    fidelity("edited_one:One", **settings)
+    fidelity("edited_one:One", **settings)
+    with open(tmp_path / "edited_one.py", "a") as file:
+        file.write("\nUNREAD = 1\n")
+    with pytest.raises(ConfigError, match="simulator_source"):
+        fidelity("edited_one:One", **settings)
+
+
+def test_who_answers_differently_each_time_has_no_digest(tmp_path: Path) -> None:
+    rng = np.random.Generator(np.random.PCG64(0))
+    todo = plan(fakes.Spoilt, dataset="mini", users=20, settings={"chances": lambda said: rng.random(said.shape).astype(np.float32)})
+    assert todo.settings["simulator_answers"] is None
+    assert plan("behavioral", dataset="mini", users=20).settings["simulator_answers"] is None
+    assert plan(fakes.Interrupting, dataset="mini", users=20).settings["simulator_answers"] is None  # counts tokens
+    assert plan(fakes.Spoilt, dataset="mini", users=20).settings["simulator_answers"] is not None
+
+
+def test_a_log_of_the_same_size_is_another() -> None:
+    mini = load_dataset("mini")
+    log, catalog = mini.interactions, mini.catalog
+    changed = [
+        replace(mini, interactions=replace(log, ratings=np.where(np.arange(len(log)) == 7, 6 - log.ratings, log.ratings))),
+        replace(mini, interactions=replace(log, times=log.times + (np.arange(len(log)) == 3))),
+        replace(mini, interactions=replace(log, items=np.roll(log.items, 1))),
+        replace(mini, catalog=replace(catalog, titles=np.roll(catalog.titles, 1))),
+        replace(mini, catalog=replace(catalog, years=catalog.years + np.int16(1))),
+        with_impressions(mini),
+    ]
+    digests = [contents_of(dataset) for dataset in [mini, *changed]]
+    assert len(set(digests)) == len(digests)
+    assert contents_of(replace(mini, interactions=replace(log, items=log.items.copy()))) == digests[0]
+
+
+# what is no answer
+
+
+def spoilt(method: str, how: Any, kind: Any = fakes.Spoilt, **settings: Any) -> Report:
+    return fidelity(kind, settings={method: how}, dataset="mini", users=20, **{"sections": ("diversity",), **settings})
+
+
+def reply(**changes: Any) -> Any:
+    """A change of the feedback: functions of what it was."""
+    return lambda said: (replace(said[0], **{name: change(getattr(said[0], name)) for name, change in changes.items()}), said[1])
+
+
+@pytest.mark.parametrize(
+    ("method", "how", "words"),
+    [
+        ("chances", lambda x: np.full_like(x, np.nan), r"'fakes_fidelity:Spoilt': chances\(...\) gave NaN for 80 of 80 items; expected numbers"),
+        ("chances", lambda x: np.where(x > 0.5, np.float32(np.nan), x), r"gave NaN for \d+ of 80 items; expected .* 1, shape \(4, 20\)"),
+        ("chances", lambda x: x * 3, r"gave numbers from .* to 2\.\d+; expected numbers from 0 to 1"),
+        ("chances", lambda x: -x, r"gave numbers from -"),
+        ("chances", lambda x: x * np.float32(np.inf), r"gave numbers from inf to inf"),
+        ("chances", lambda x: x[:, :3], r"gave float32 of shape \(4, 3\)"),
+        ("chances", lambda x: x[0], r"gave float32 of shape \(20,\)"),
+        ("chances", lambda x: x > 0.5, r"gave bool of shape"),
+        ("chances", lambda x: None, r"gave NoneType; expected an array"),
+        ("chances", lambda x: x.tolist(), r"gave list; expected an array"),
+        ("stars", lambda x: x * 0.9, r"stars\(...\) gave probabilities of the five ratings that sum to 0.9"),
+        ("stars", lambda x: x * np.float32(np.nan), r"stars\(...\) gave NaN for 400 of 400 ratings"),
+        ("stars", lambda x: x[:, :, 0], r"stars\(...\) gave float32 of shape \(4, 20\)"),
+        ("stars", lambda x: x - np.array([0.3, -0.3, 0, 0, 0], np.float32), r"stars\(...\) gave numbers from -0.1"),
+        ("begin", lambda x: None, r"begin\(...\) gave NoneType; expected a recoworld.types.Mindset"),
+        ("begin", lambda x: replace(x, levels=x.levels[:, :4]), r"Mindset.levels = float32 of shape \(4, 4\)"),
+        ("begin", lambda x: replace(x, levels=x.levels + 1), r"Mindset.levels = numbers from 1.5 to 1.5"),
+        ("begin", lambda x: replace(x, levels=np.where(np.arange(len(x.levels))[:, None] == 0, np.nan, x.levels)), r"levels = NaN for 5 of 20"),
+        ("begin", lambda x: replace(x, interest=x.interest * np.nan), r"Mindset.interest = NaN"),
+        ("respond", lambda x: x[0], r"respond\(...\) gave Feedback; expected a tuple"),
+        ("respond", lambda x: (x[1], x[0]), r"respond\(...\) gave Mindset; expected a recoworld.types.Feedback"),
+        ("respond", reply(watch=lambda x: x * np.nan), r"Feedback.watch = NaN for 80 of 80 slots; expected seconds from 0 on"),
+        ("respond", reply(watch=lambda x: x - 1), r"Feedback.watch = numbers from -1"),
+        ("respond", reply(clicked=lambda x: x.astype(float)), r"Feedback.clicked = float64 .*expected an array of booleans"),
+        ("respond", reply(clicked=lambda x: x[:, 1:]), r"Feedback.clicked = bool of shape \(4, 19\)"),
+        ("respond", reply(left=lambda x: x[:, None]), r"Feedback.left = bool of shape \(4, 1\)"),
+        ("respond", reply(followed=lambda x: x + 2), r"Feedback.followed = numbers from 2"),
+        ("respond", reply(examined=np.zeros_like, clicked=np.ones_like), r"a click without a look .* in 80 of 80 slots"),
+        ("respond", reply(liked=np.ones_like, clicked=np.zeros_like, watch=np.zeros_like), r"a like, comment or share without a click"),
+        ("respond", reply(watch=np.ones_like), r"watching without a click"),
+        ("respond", reply(instruction=lambda x: "more"), r"Feedback.instruction = str"),
+        ("respond", lambda x: (x[0], replace(x[1], intent=x[1].intent[:1])), r"Mindset.intent = int16 of shape \(1,\)"),
+    ],
+)
+def test_what_is_no_answer_is_refused(method: str, how: Any, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        spoilt(method, how)
+    if method in ("begin", "respond"):
+        with pytest.raises(ConfigError, match=words.replace("80 of 80", r"\d+ of \d+")):
+            spoilt(method, how, fakes.SpoiltActs)
+
+
+def test_a_made_one_and_other_people_are_watched_too() -> None:
+    mini = load_dataset("mini")
+    nan = fakes.Spoilt(*mini.known(mini.split()), {"chances": lambda x: x * np.nan})
+    with pytest.raises(SimulatorFailed, match=r"simulator 'Spoilt': chances\(...\) gave NaN"):
+        fidelity(nan, dataset="mini", users=20)
+
+
+def test_edges_are_answers() -> None:
+    """0 and 1 are chances; a level that is NaN for everybody is one that nobody knows."""
+    spoilt("chances", lambda x: np.round(x))
+    spoilt("begin", lambda x: replace(x, levels=np.full_like(x.levels, np.nan)))
+
+
+def test_the_one_under_watch_is_who_it_was() -> None:
+    mini = load_dataset("mini")
+    known, split = mini.known(mini.split())
+    plain = candidate("behavioral").of(known, split)
+    watched = checked("b", plain)
+    assert isinstance(watched, Checked)
+    assert isinstance(watched, Chooser)
+    assert isinstance(watched, Rater)
+    assert watched.config is plain.config  # type: ignore[attr-defined]
+    assert watched.appeal == plain.appeal  # type: ignore[attr-defined]
+    assert checked("other", watched) is watched
+    acting = checked("acts", fakes.SpoiltActs(known, split, {}))
+    assert not isinstance(acting, Chooser)
+    assert not isinstance(acting, Rater)
+    with pytest.raises(AttributeError):
+        acting.appeal  # type: ignore[attr-defined]  # noqa: B018
+
+
+# a simulator that fails
+
+
+class Fails:
+    """Raises in the second section that asks it."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error, self.section = error, ""
+
+    def __call__(self, said: Any) -> Any:
+        if self.section == "consistency":
+            raise self.error
+        return said
+
+    def report(self, **settings: Any) -> Report:
+        def progress(name: str, *_: Any) -> None:
+            self.section = name
+
+        return spoilt("chances", self, progress=progress, **settings)
+
+
+@pytest.mark.parametrize("sections", [("all",), ("diversity", "consistency", "leakage")])
+def test_what_is_finished_survives_a_simulator_that_raises(tmp_path: Path, sections: Any) -> None:
+    with pytest.raises(SimulatorFailed) as caught:
+        Fails(ValueError("bad luck")).report(out=tmp_path, sections=sections)
+    said = str(caught.value)
+    assert said.startswith("section 'consistency': simulator 'fakes_fidelity:Spoilt' raised ValueError: bad luck (")
+    assert "test_fidelity.py:" in said
+    assert isinstance(caught.value.__cause__, ValueError)
+    found = json.loads((tmp_path / "fidelity.json").read_text())
+    assert "diversity" in found
+    assert found["interrupted"]
+    assert caught.value.report.sections.keys() == {name for name in SECTIONS if name in found}
+    with pytest.raises(SimulatorFailed) as alone:
+        Fails(ValueError("bad luck")).report(sections=("diversity", "consistency"))
+    assert set(alone.value.report.sections) == {"diversity"}
+
+
+@pytest.mark.parametrize("error", [ConfigError("my own"), RecoWorldError("my own"), UnknownName("thing", "my own", [])])
+def test_a_simulators_own_error_is_no_reason_to_skip(error: Exception) -> None:
+    with pytest.raises(SimulatorFailed, match="section 'consistency': .* raised .*my own"):
+        Fails(error).report(sections=("all",))
+
+
+def test_who_cannot_be_built_again_has_failed() -> None:
+    built: list[int] = []
+
+    def build(_: Any) -> None:
+        built.append(1)
+        if len(built) > 1:
+            raise ConfigError("not twice")
+
+    with pytest.raises(SimulatorFailed, match="section 'leakage': .*not twice"):
+        spoilt("build", build, sections=("all",))
+    with pytest.raises(SimulatorFailed, match=r"'fakes_fidelity:Spoilt' raised ZeroDivisionError: division by zero \(.*test_fidelity.py"):
+        spoilt("build", lambda _: 1 / 0)
+
+
 # what is written and shown
 
 
@@ -444,8 +664,9 @@ def test_every_row_of_the_table_finds_its_figure(everything: tuple[Report, Path]
         assert (line.section, line.words) in shown, line
         found = everything[0].sections[line.section]
         beside = [path for path in (line.people, line.best, *line.trivial.values()) if isinstance(path, str)]
+        beside = [path for path in beside if path != "words/mean/human"]  # of a corpus
         assert all(at(found, path) is not None for path in beside), line
-    assert len(LINES) <= 40
+    assert len(LINES) <= 45
 
 
 @pytest.mark.parametrize("width", [60, 80, 130])
@@ -465,22 +686,71 @@ def test_numbers_are_written_without_a_minus_before_nothing() -> None:
 
 
 def test_marks_by_hand() -> None:
-    def mark(mine: tuple[float, float], popularity: tuple[float, float]) -> str:
+    def mark(mine: tuple[float, float], popularity: tuple[float, float]) -> Any:
         figure = fig(sum(mine) / 2, *mine, popularity=fig(sum(popularity) / 2, *popularity), uniform=fig(0.0))
         (row,) = rows({"choice": {"random": {"ndcg@10": figure}}})
         assert row.trivial is not None
         assert row.trivial[0] == "popularity"
-        return row.mark
+        return row.marks
 
-    assert mark((0.5, 0.6), (0.3, 0.4)) == "better"
-    assert mark((0.5, 0.6), (0.55, 0.7)) == "even"
-    assert mark((0.1, 0.2), (0.3, 0.4)) == "worse"
+    assert mark((0.5, 0.6), (0.3, 0.4)) == ("better",)
+    assert mark((0.5, 0.6), (0.55, 0.7)) == ("even",)
+    assert mark((0.1, 0.2), (0.3, 0.4)) == ("worse",)
     (less,) = rows({"ratings": {"rmse": fig(0.9, 0.88, 0.92, user_mean=fig(1.0), item_mean=fig(1.1))}})
-    assert (less.mark, less.trivial) == ("better", ("user's mean", 1.0))
+    assert (less.marks, less.trivial) == (("better",), ("user's mean", 1.0))
     (alike,) = rows({"ratings": {"mean": fig(3.6, 3.5, 3.7, human=fig(3.65, 3.6, 3.7))}})
     (unlike,) = rows({"ratings": {"mean": fig(4.4, 4.3, 4.5, human=fig(3.65, 3.6, 3.7))}})
     (anchor,) = rows({"rates": {"simulated": {"clicked": fig(0.2, 0.1, 0.3, tenrec={"value": 0.288})}}})
-    assert (alike.mark, unlike.mark, anchor.mark) == ("alike", "unlike", "")
+    assert (alike.marks, unlike.marks, anchor.marks) == (("alike",), ("unlike",), ())
+    both = fig(1.4, 1.3, 1.5, human=fig(1.52, 1.4, 1.6), one_person=fig(1.0, 0.9, 1.1), uniform=fig(1.0))
+    (ratio,) = rows({"diversity": {"ratio": both}})
+    assert ratio.marks == ("better", "unlike")  # people's figure lies outside the interval, though the intervals meet
+    assert "| ●≠ |" in Report(sections={"diversity": {"ratio": both}}, settings={}).markdown()
+
+
+def test_what_follows_from_the_making_is_not_praised() -> None:
+    grounded = {"mindset": {"grounded": {"all": fig(0.9, 0.8, 1.0, chance=fig(0.5))}, "variety": {"form_entropy": fig(0.8, 0.7, 0.9)}}}
+    marks = {made: [row.marks for row in rows(grounded, behavioral=made)] for made in (False, True)}
+    assert marks == {False: [("better",), ("better",)], True: [("better",), ("made",)]}
+    praised, not_praised = (Report(sections=grounded, settings=about).markdown() for about in ({}, {"behavioral": True}))
+    assert "·" not in praised
+    assert "· follows from how such a simulator is made" in not_praised
+    by_construction = {line.path for line in LINES if line.by_construction}
+    assert {"foretells/leave/level", "grounded/all", "consistent/wanted", "simulated/clicked"} <= by_construction
+
+
+def test_no_finding_is_said_of_what_was_measured_alone() -> None:
+    assert "No finding" not in Report(sections={}, settings={}).markdown()
+    assert "No finding" not in Report(sections={"rates": {"skipped": "why"}}, settings={}).markdown()
+    bad = fig(0.1, 0.05, 0.15, human=fig(0.01, 0.0, 0.02), global_rates=fig(0.01, 0.0, 0.02))
+    said = Report(sections={"ratings": {"ks": bad, "share_1_2": fig(0.3, 0.2, 0.4, human=fig(0.16, 0.1, 0.2))}}, settings={}).markdown()
+    assert "No finding: none" in said
+    assert "But 1 figure is worse than trivial (×), 2 figures are unlike people (≠)." in said
+    good = Report(sections={"ratings": {"share_1_2": fig(0.16, 0.1, 0.2, human=fig(0.16, 0.1, 0.2))}}, settings={}).markdown()
+    assert "in what was measured.\n" in good
+
+
+def test_names_of_points_are_nearest_their_own() -> None:
+    """Two points whose names go over each other's place, one of them beside a third: each name is nearest its own, or has a line."""
+    figure = pytest.importorskip("matplotlib.figure").Figure(figsize=(5, 4))
+    axes = figure.add_subplot()
+    x, y = [0.1, 0.12, 0.14, 0.5, 0.52, 0.9], [1.0, 1.0, 1.05, 2.0, 2.05, 1.5]
+    axes.plot(x, y, "o")
+    axes.margins(0.2)
+    labels.label(axes, x, y, [f"a long name, {i}" for i in range(6)])
+    pixels = axes.transData.transform(list(zip(x, y, strict=True))).tolist()
+    renderer = figure.canvas.get_renderer() if hasattr(figure.canvas, "get_renderer") else None
+    lined = {tuple(text.xy) for text in axes.texts if not text.get_text()}
+    written = [text for text in axes.texts if text.get_text()]
+    boxes = {text.get_text(): text.get_window_extent(renderer) for text in written}
+    assert len(boxes) == 6
+    for text in written:
+        own = int(text.get_text()[-1])
+        gaps = [labels._distance(tuple(pixel), boxes[text.get_text()]) for pixel in pixels]
+        assert gaps[own] == min(gaps) or (x[own], y[own]) in lined, (text.get_text(), gaps)
+        assert gaps[own] < 12 or (x[own], y[own]) in lined
+    names = list(boxes.values())
+    assert not any(one.overlaps(other) for i, one in enumerate(names) for other in names[:i])
 
 
 def test_paths_lead_where_they_say() -> None:
@@ -516,6 +786,10 @@ def test_pictures_of_little_and_of_odd_figures() -> None:
     ratio = {"diversity": {"ratio": bare | {"human": bare, "one_person": bare, "uniform": bare}}}
     assert set(Report(sections=ratio, settings={}).pictures()) == {"diversity.png", "overview.png"}
     assert set(pictures.PICTURES) == set(pictures.NEEDS)
+    ratings = {"distribution": {"simulated": [None] * 5, "human": [0.2] * 5}, "ks": none}
+    assert "ratings.png" in Report(sections={"ratings": ratings}, settings={}).pictures()
+    ratings = {"distribution": {"simulated": [None] * 5, "human": [None] * 5}, "ks": none}
+    assert "ratings.png" in Report(sections={"ratings": ratings}, settings={}).pictures()
 
 
 # who is asked
@@ -550,6 +824,17 @@ def test_an_instance_is_asked_as_it_is() -> None:
     assert report.settings["simulator"] == "OnePerson"
 
 
+def test_of_one_made_already_a_note_says_what_cannot_be_told(tmp_path: Path) -> None:
+    mini = load_dataset("mini")
+    made = fidelity(fakes.OnePerson(mini, mini.split(), {}), dataset="mini", users=20, sections=("leakage",), out=tmp_path)
+    assert made.settings["made_already"]
+    assert any("was made already" in note and "cannot be told" in note for note in made.notes)
+    assert "was made already" in (tmp_path / "fidelity.md").read_text(encoding="utf-8")
+    built = fidelity(fakes.OnePerson, dataset="mini", users=20, sections=("leakage",))
+    assert not built.settings["made_already"]
+    assert not any("made already" in note for note in built.notes)
+
+
 def test_sections_by_name() -> None:
     assert chosen(("all",)) == list(SECTIONS)
     assert chosen(("ratings", "choice")) == ["choice", "ratings"]
@@ -568,14 +853,17 @@ def test_dialogues_are_read_by_who_can_read(tmp_path: Path) -> None:
     said = [Utterance(speaker="user", text=f"hello {i}", satisfaction=(5 - i % 5, 4 - i % 3)) for i in range(6)]
     corpus = Corpus(name="talk", dialogues=tuple(Dialogue(name=str(i), utterances=tuple(said[: 2 + i])) for i in range(4)))
     settings: dict[str, Any] = {"dataset": "mini", "users": 20, "sections": ("dialogues",), "out": tmp_path}
-    assert "skipped" in fidelity(Reader, **settings).sections["dialogues"]
+    with pytest.raises(ConfigError, match="'dialogues' was asked for by name and cannot be measured: no dialogues were given"):
+        fidelity(Reader, **settings)
     report = fidelity(Reader, **settings, dialogues=corpus)
     assert report.sections["dialogues"]["messages"] == 2 + 3 + 4 + 5
     assert value(report.sections, "dialogues/rows/reader/rho") is not None
     less = fidelity(Reader, **settings, dialogues=replace(corpus, dialogues=corpus.dialogues[:3]))  # another corpus: read anew
     assert less.sections["dialogues"]["messages"] == 2 + 3 + 4
-    other = fidelity(fakes.OnePerson, dataset="mini", users=20, sections=("dialogues",), dialogues=corpus)
-    assert "reads no dialogues" in other.sections["dialogues"]["skipped"]
+    with pytest.raises(ConfigError, match="reads no dialogues"):
+        fidelity(fakes.OnePerson, dataset="mini", users=20, sections=("dialogues",), dialogues=corpus)
+    with pytest.raises(SimulatorFailed, match=r"satisfaction\(...\) gave 7 for a dialogue; expected one number from 0 to 1"):
+        spoilt("satisfaction", lambda said: said + 6.5, sections=("all",), dialogues=corpus)
 
 
 # the command
@@ -610,6 +898,80 @@ def test_a_dry_run_only_estimates(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(fakes.Interrupting.asked) <= 3
 
 
+def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
+    arguments = ("fidelity", "--users", 20, "--sections", "diversity", "--out", tmp_path / "out")
+    done = recoworld(*arguments, "--dry-run")
+    assert done.exit_code == 0, done.output
+    assert "beside fitting the recommenders" in done.output
+    assert not (tmp_path / "out").exists()
+    assert recoworld(*arguments).exit_code == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert "diversity" not in recoworld(*arguments, "--dry-run").output  # nothing is left to do
+    assert "diversity" in recoworld(*arguments, "--dry-run", "--fresh").output
+    assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == before
+
+
+def test_the_command_says_what_it_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = ("fidelity", "--users", 20, "--sections", "diversity", "--split-seed", 3, "--out")
+    assert "fidelity.json, fidelity.md, diversity.png, overview.png" in " ".join(recoworld(*arguments, tmp_path / "a").output.split())
+    assert json.loads((tmp_path / "a" / "fidelity.json").read_text())["settings"]["split_seed"] == 3
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert recoworld(*arguments, tmp_path / "b").output.rstrip().endswith("fidelity.json, fidelity.md")
+
+
+def test_the_command_opens_environments_and_the_data_set_of_a_preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("dataset: nothing-like-it\nsimulator_config: {talkative: 0.3}\n")
+    opened: list[str] = []
+    mini = load_dataset("mini")
+    monkeypatch.setattr(plans, "load_dataset", lambda name, **_: opened.append(name) or mini)
+    asked = ("--users", 20, "--dry-run", "--sections", "diversity")
+    for arguments in ((), ("--dataset", "RecoWorld-Mini-v0"), ("--dataset", "recoworld-mini"), ("--dataset", "some:thing")):
+        assert recoworld("fidelity", "behavioral", *asked, *arguments).exit_code == 0
+    assert recoworld("fidelity", mine, *asked).exit_code == 0
+    assert recoworld("fidelity", mine, *asked, "--dataset", "some:thing").exit_code == 2
+    assert opened == ["mini", "mini", "mini", "some:thing", "nothing-like-it"]
+    said = told(recoworld("fidelity", mine, *asked, "--dataset", "mini"))
+    assert "is a preset for the data set 'nothing-like-it'; got --dataset mini" in said
+
+
+def test_the_data_set_of_an_imported_log_goes_by_its_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from recoworld.datasets import import_log
+
+    monkeypatch.setenv("RECOWORLD_HOME", str(tmp_path))
+    mini = load_dataset("mini")
+    log = mini.interactions
+    lines = [f"u{user},{mini.catalog.ids[item]},{time}" for user, item, time in zip(log.users, log.items, log.times, strict=True)]
+    (tmp_path / "log.csv").write_text("\n".join(["user,item,time", *lines]) + "\n")
+    import_log(tmp_path / "log.csv", name="my_log", user="user", item="item", time="time")
+    done = recoworld("fidelity", "--dataset", "RecoWorld-my_log-v0", "--users", 20, "--sections", "diversity", "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    assert json.loads((tmp_path / "out" / "fidelity.json").read_text())["settings"]["dataset"] == "my_log"
+
+
+def test_the_command_finds_a_module_in_the_current_folder(tmp_path: Path) -> None:
+    """As the console script runs: from another folder than the module's."""
+    (tmp_path / "script").mkdir()
+    (tmp_path / "script" / "main.py").write_text("from recoworld.cli import main\nmain()\n")
+    (tmp_path / "mysim.py").write_text("import torchh\n")
+    command = [sys.executable, str(tmp_path / "script" / "main.py"), "fidelity", "mysim:MySim"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "simulator 'mysim:MySim': cannot import 'mysim': No module named 'torchh'" in done.stderr
+
+
+def test_the_command_shows_what_is_finished_when_the_simulator_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    def raising(said: Any) -> Any:
+        if len(said) == 20 * 5:  # of no other section's questions
+            raise ValueError("bad luck")
+        return said
+
+    monkeypatch.setattr(fakes.Spoilt, "spoil", lambda self, method, said: raising(said) if method == "chances" else said)
+    done = recoworld("fidelity", "fakes_fidelity:Spoilt", "--users", 20, "--sections", "choice")
+    said = told(done)
+    assert "error: section 'choice': simulator 'fakes_fidelity:Spoilt' raised ValueError: bad luck (" in said
+
+
 def test_ctrl_c_ends_with_130_and_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fakes.Interrupting, "asked", [])
     monkeypatch.setattr(fakes.Interrupting, "stop_at", 10)
@@ -632,7 +994,10 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(tmp_path: Path, monkeypatch:
     ("arguments", "words"),
     [
         (("behavoral",), "did you mean 'behavioral'"),
-        (("nowhere:Nobody",), "unknown simulator 'nowhere:Nobody'"),
+        (("nowhere:Nobody",), "simulator 'nowhere:Nobody': cannot import 'nowhere': No module named 'nowhere'; expected an installed"),
+        (("fakes_fidelity:Nobody",), "module 'fakes_fidelity' has no attribute 'Nobody'; it has: AlwaysLikes, "),
+        (("fakes_fidelity.py:AlwaysLikes",), "a module is named without .py: fakes_fidelity:AlwaysLikes"),
+        (("fakes_fidelity:Spoilt", "--sections", "leakage,dialogues"), "'dialogues' was asked for by name and cannot be measured"),
         (("--sections", "ratigns"), "did you mean 'ratings'"),
         (("--sections", ","), "got none"),
         (("--dataset", "minni"), "did you mean 'mini'"),

@@ -12,6 +12,8 @@ import pytest
 
 from recoworld.catalog import build_catalog
 from recoworld.datasets import load_dataset
+from recoworld.dialogues import Corpus, Dialogue, Utterance
+from recoworld.evaluation.fidelity.asking.later import later_impressions
 from recoworld.evaluation.fidelity.asking.panel import Panel, make_panel
 from recoworld.evaluation.fidelity.asking.questions import choices
 from recoworld.evaluation.fidelity.asking.rewritten import masked, paraphrased, retold, reworded, shifted
@@ -24,13 +26,14 @@ from recoworld.evaluation.fidelity.measures.sayings import consistent, grounded,
 from recoworld.evaluation.fidelity.measures.tallies import Tally, distance, error, length, standardised
 from recoworld.evaluation.fidelity.measures.tallies import auc as auc_of_one
 from recoworld.evaluation.fidelity.measures.transcripts import Transcript, transcript
+from recoworld.evaluation.fidelity.showing.findings import knows_the_answers
 from recoworld.impressions import Impressions
 from recoworld.instructions import FORMS
 from recoworld.luck import Luck
 from recoworld.simulators.behavioral import build
 from recoworld.testing.simulators import random_slates
 from recoworld.types import Aspect, Feedback, Floats, History, Instruction, Ints, Kind, Mindset, Slates, UserSimulator
-from recoworld.users import Dataset, Split
+from recoworld.users import Dataset, Interactions, Split
 from recoworld.world import World
 
 ALL = (mindset, rates, consistency, leakage)
@@ -330,6 +333,19 @@ def test_variety_by_hand() -> None:
     assert found["forms"] == {"more genre": 2, "less genre": 2}
 
 
+def test_words_of_instructions_by_hand() -> None:
+    terse = said([Kind.MORE] * 3, [Aspect.GENRE] * 3, [0] * 3, [[0, 1]] * 3, [[0, 0]] * 3)
+    terse = replace(terse, users=np.array([4, 4, 9]), text=np.array(["More sci-fi.", "No!", "Show me more drama"], dtype=object))
+    found = mindset.words(terse, None, 0)
+    assert found["mean"]["value"] == pytest.approx((2 + 1 + 4) / 3)
+    assert (found["mean"]["low"], found["mean"]["high"]) == (1.5, 4.0)  # of two speakers, drawn twice
+    assert "human" not in found["mean"]
+    talk = (Utterance(speaker="user", text="I would like one"), Utterance(speaker="system", text="Here you are, madam"))
+    beside = mindset.words(terse, Corpus(name="x", dialogues=(Dialogue(name="1", utterances=talk),)), 0)
+    assert beside["mean"]["human"]["value"] == beside["q50"]["human"]["value"] == 4
+    assert "human" not in mindset.words(terse, Corpus(name="x", dialogues=(Dialogue(name="1", utterances=talk[1:]),)), 0)["mean"]
+
+
 def test_lifts_and_consistency_by_hand(panel: Panel) -> None:
     known, people = panel.known, panel.users[:3]
     log = known.interactions
@@ -344,6 +360,8 @@ def test_lifts_and_consistency_by_hand(panel: Panel) -> None:
 
 # rates
 
+LATER = 10**10
+"""Seconds, after all that anybody did."""
 TALK = {"talkative": 0.0, "like_base": -1.5, "leave_base": -2.0}
 OTHER = TALK | {"click_base": -3.0, "effort": 0.25, "like_base": 0.0, "watch_base": 0.3, "leave_base": -1.2}
 
@@ -370,6 +388,7 @@ def logged(coefficients: dict[str, float], *, turns: int = 5, k: int = 10) -> Da
                 left=feedback.left,
                 met=met,
                 sessions=number,
+                times=np.full(len(number), LATER + turn),
             )
         )
         going = ~feedback.left
@@ -433,9 +452,85 @@ def test_a_feed_of_single_items_is_told_apart_by_first_slot() -> None:
     assert "watch" not in found
 
 
+class Parrot(Nobody):
+    """Takes what it was given as taken."""
+
+    def __init__(self, known: Dataset) -> None:
+        log = known.interactions
+        self.pairs, self.n_items = log.users * len(known.catalog) + log.items, len(known.catalog)
+
+    def chances(self, mindset: Mindset, history: History, slates: Slates, luck: Luck) -> Floats:
+        return np.where(np.isin(history.users[:, None] * self.n_items + slates, self.pairs), 0.9, 0.1).astype(np.float32)
+
+
+def feed(data: Dataset, *, timed: bool = True) -> Dataset:
+    """A feed whose clicks are the interactions: each was shown beside an item that nobody took."""
+    log, rng = data.interactions, np.random.Generator(np.random.PCG64(4))
+    log = replace(log, times=np.arange(len(log)))  # no two at once
+    other = (log.items + rng.integers(1, len(data.catalog), len(log))) % len(data.catalog)
+    slates = np.stack([log.items, other], axis=1).astype(np.int64)
+    clicked = np.tile(np.array([True, False]), (len(log), 1))
+    order = rng.permutation(len(log))  # the log of what was shown need not be sorted
+    shown = Impressions(users=log.users, slates=slates, clicked=clicked, times=log.times if timed else None).take(order)
+    return replace(data, interactions=log, impressions=shown)
+
+
+@pytest.mark.parametrize("timed", [True, False])
+def test_who_repeats_what_it_was_given_is_no_better_than_nothing(timed: bool) -> None:
+    """The clicks of the visible part are in the simulator: none of them may be asked about."""
+    panel = make_panel(feed(load_dataset("mini"), timed=timed))
+    found = rates.measure(asked(panel, Parrot(panel.known)))
+    assert found["auc"]["value"] < 0.52
+    assert found["checks"]["timed"] == timed
+    assert found["checks"]["impressions_clicks_known"] == 0
+    held_out = len(panel.later(panel.users)[0])
+    assert found["slates"] == held_out or not timed
+    assert found["checks"]["impressions_before"] > 3 * held_out or not timed
+    assert knows_the_answers({"rates": found}) is None
+
+
+@pytest.mark.parametrize("timed", [True, False])
+def test_clicks_that_are_known_are_counted(timed: bool) -> None:
+    panel = make_panel(feed(load_dataset("mini"), timed=timed))
+    leaky = replace(panel, known=panel.truth, split=panel.truth_split)
+    found = rates.measure(asked(leaky, Parrot(leaky.known)))
+    assert found["checks"]["impressions_clicks_known"] == found["slates"]
+    assert found["auc"]["value"] > 0.9
+    assert "impressions_clicks_known" in str(knows_the_answers({"rates": found}))
+
+
+def test_what_came_later_by_hand() -> None:
+    """Users 0 and 1 were last seen to do something at seconds 10 and 20; user 2 never was."""
+    data = load_dataset("mini")
+    log = Interactions(
+        indptr=np.array([0, 2, 4, 4] + [4] * (len(data.users) - 3)),
+        items=np.array([1, 2, 3, 4], np.int32),
+        ratings=np.ones(4, np.float32),
+        times=np.array([10, 30, 20, 40]),
+    )
+    split = replace(data.split(), visible_end=np.array([1, 3, 4] + [4] * (len(data.users) - 3)))
+    shown = Impressions(
+        users=np.array([0, 0, 0, 1, 1, 2]),
+        slates=np.array([[1, 5], [2, 5], [1, 6], [3, 5], [4, 5], [1, 2]]),
+        clicked=np.array([[1, 0], [1, 0], [0, 1], [1, 0], [1, 0], [0, 1]]) > 0,
+        times=np.array([10, 11, 30, 20, 21, 5]),
+    )
+
+    def left(**changes: Any) -> list[int]:
+        found = later_impressions(replace(data, interactions=log, impressions=replace(shown, **changes)), split)
+        return [] if found is None else [shown.slates.tolist().index(slate) for slate in found.slates.tolist()]
+
+    assert left() == [1, 2, 4, 5]
+    assert left(sessions=np.array([7, 7, 8, 7, 8, 7])) == [2, 4, 5]  # the first session of users 0 and 1 began before
+    assert left(times=None) == [1, 2, 4, 5]  # by clicks: item 1 of user 0, item 3 of user 1
+    assert left(times=np.full(6, -1)) == [5]
+    assert left(times=np.full(6, -1), users=np.array([0, 0, 0, 1, 1, 1])) == []
+
+
 def test_without_impressions_rates_stand_beside_anchors(behavioral: Witness) -> None:
     found = rates.measure(behavioral)
     assert "no impressions" in found["skipped"]
+    assert "QK-video" in found["skipped"]
     assert found["simulated"]["clicked"]["tenrec"] == {"value": 0.288}
     assert len(found["simulated"]["clicked"]["by_position"]) == 10
 

@@ -19,7 +19,7 @@ from recoworld.evaluation.fidelity.measures import alignment, choice, diversity,
 from recoworld.luck import Luck, combine
 from recoworld.registry import SIMULATORS
 from recoworld.simulators.behavioral import BehavioralSimulator
-from recoworld.users import Dataset
+from recoworld.users import Dataset, Interactions
 
 
 @pytest.fixture(scope="module")
@@ -211,8 +211,66 @@ def test_the_best_threshold_is_the_best() -> None:
     rng = np.random.default_rng(0)
     scores, taken = rng.integers(0, 9, (30, 6)).astype(np.float32), rng.random((30, 6)) < 0.4
     cut = alignment._best_cut(scores, Questions(users=np.arange(30), items=np.zeros((30, 6), np.int64), taken=taken))
-    right = {float(c): ((scores >= c) == taken).mean() for c in np.unique(scores)}
-    assert right[cut] == max(right.values())
+    right = {float(c): (scores >= c)[taken].mean() + (scores < c)[~taken].mean() for c in np.unique(scores)}  # as if one in two was taken
+    assert right[cut] == pytest.approx(max(right.values()))
+
+
+def test_who_always_says_no_is_right_about_most(witness: Witness) -> None:
+    found = alignment.measure(witness)
+    assert found["tuned_at"] == "1:1"
+    for mix, share in (("1:1", 0.5), ("1:3", 0.75), ("1:9", 0.9)):
+        assert found[mix]["always_no"]["accuracy"]["value"] == share
+        assert found[mix]["always_no"]["f1"]["value"] == 0
+
+
+def test_the_threshold_is_tuned_on_the_largest_mixture_that_there_is(mini: Dataset) -> None:
+    short = make_panel(brief(mini, 5))
+    with pytest.raises(ConfigError, match="took 10 new items"):
+        mixtures(make_panel(brief(mini, 5), group="train"), 1)
+    found = alignment.measure(Witness("behavioral", SIMULATORS["behavioral"](short.known, short.split, {}), short))
+    assert found["tuned_at"] == "1:3"
+    assert found.keys() == {"threshold", "tuned_at", "1:3", "1:9"}
+    assert 0 < found["1:3"]["tuned"]["recall"]["value"] < 1  # it does not always say no
+
+
+def brief(data: Dataset, later: int) -> Dataset:
+    """Everybody's log up to so many interactions after the visible part; at 80 %, which the split keeps."""
+    log, kept = data.interactions, 5 * later
+    starts = log.indptr[:-1]
+    ends = np.minimum(log.indptr[1:], starts + kept)
+    rows = log.rows(starts, ends)
+    cut = Interactions(
+        indptr=np.concatenate([[0], np.cumsum(ends - starts)]), items=log.items[rows], ratings=log.ratings[rows], times=log.times[rows]
+    )
+    return replace(data, interactions=cut)
+
+
+@pytest.mark.parametrize("n", [12, 14, 24])
+def test_small_catalogues_are_asked_what_they_have(mini: Dataset, n: int) -> None:
+    """Questions of five where there are not twenty never met; of half the items where users are compared."""
+    catalog, many = mini.catalog, len(mini.users)
+    few = {name: getattr(catalog, name)[:n] for name in ("ids", "titles", "genres", "years", "popularity", "texts", "people", "durations")}
+    rng = np.random.Generator(np.random.PCG64(0))
+    drawn = np.stack([rng.permutation(n)[:6] for _ in range(many)])
+    items = np.concatenate([np.tile(drawn[:, :2], (1, 8)), drawn[:, 2:]], axis=1).astype(np.int32)  # 2 items 8 times, then 4 new ones
+    ones = np.ones(items.size, np.float32)
+    taken = Interactions(indptr=np.arange(many + 1) * 20, items=items.ravel(), ratings=4 * ones, times=np.arange(items.size))
+    small = make_panel(replace(mini, catalog=replace(catalog, **few), interactions=taken))
+    asked = Witness("behavioral", SIMULATORS["behavioral"](small.known, small.split, {}), small)
+    found = choice.measure(asked)
+    assert "skipped" in found["random"]
+    assert found["random_5"]["shown"] == 5
+    assert 0 < found["random_5"]["ndcg@10"]["value"] < 1
+    assert list(found)[:2] == ["random", "random_5"]
+    compared = diversity.measure(asked)
+    assert compared["users"] == len(small.users)
+    assert compared["ratio"]["value"] > 0
+
+
+def test_who_took_too_little_is_not_compared(mini: Dataset) -> None:
+    short = make_panel(brief(mini, 3))
+    found = diversity.measure(Witness("behavioral", SIMULATORS["behavioral"](short.known, short.split, {}), short))
+    assert "four new items" in found["skipped"]
 
 
 def test_distance_of_histograms_by_hand() -> None:

@@ -11,18 +11,20 @@ import pytest
 from recoworld.datasets import load_dataset
 from recoworld.envs.codec import observe
 from recoworld.errors import ConfigError
+from recoworld.evaluation.agreement import kendall_tau
 from recoworld.evaluation.fidelity.asking.panel import Panel, make_panel
 from recoworld.evaluation.fidelity.asking.sums import Doubles
 from recoworld.evaluation.fidelity.asking.witness import Witness
 from recoworld.evaluation.fidelity.measures import agreement, counterfactual
 from recoworld.evaluation.fidelity.measures.diluted import Diluted
-from recoworld.evaluation.fidelity.measures.roster import VARIANTS, Chart, roster
+from recoworld.evaluation.fidelity.measures.roster import IMPERSONAL, VARIANTS, Chart, roster
 from recoworld.evaluation.fidelity.measures.sessions import MOST, TURNS, held_out, later_world, opened, played, some
 from recoworld.evaluation.ranking import relevant_items
 from recoworld.luck import Luck, combine
 from recoworld.policies.scoring import Scorer
 from recoworld.registry import SIMULATORS
 from recoworld.types import Bools, Feedback, Floats, History, Instruction, Ints, Mindset, Slates
+from recoworld.users import Dataset
 from recoworld.world import World
 
 
@@ -290,7 +292,52 @@ def test_who_likes_everything_equally_ranks_nothing(panel: Panel) -> None:
     assert found["kendall_tau"]["value"] is None
     many = len(found["policies"])
     assert (found["decided"]["pairs"], found["decided"]["of"]) == (0, many * (many - 1) // 2)
-    assert found["decided"]["kendall_tau"] == {"value": None, "low": None, "high": None}
+    assert found["decided"]["kendall_tau"] == {"value": None}
+
+
+def test_a_judge_of_charts_alone_ranks_the_personalised_no_better_than_chance(panel: Panel) -> None:
+    """Whoever takes what is popular, whoever they are, agrees with the log on charts; of taste it knows nothing."""
+    popular = np.tile(panel.known.catalog.popularity_rank.astype(np.float32), (len(panel.known.users), 1))
+    found = agreement.measure(witness(panel, People(popular)))
+    mine = [row["name"] for row in found["policies"] if row["name"] not in IMPERSONAL]
+    assert found["kendall_tau_personalised"]["policies"] == len(mine) == len(found["policies"]) - 5
+    by_name = {row["name"]: row for row in found["policies"]}
+    log, value = ([by_name[name][key]["value"] for name in mine] for key in ("ndcg@10", "return"))
+    assert found["kendall_tau_personalised"]["value"] == pytest.approx(kendall_tau(log, value))
+    assert found["kendall_tau_personalised"]["value"] < found["kendall_tau"]["value"]
+
+
+def test_like_is_compared_with_like(panel: Panel, later: Bools) -> None:
+    """A simulator whose users do what people did later agrees with half a log about as well as the other half does, not better."""
+    found = agreement.measure(witness(panel, People(later.astype(np.float32))))
+    half, whole = found["kendall_tau_half_log"], found["kendall_tau"]
+    assert half["value"] <= whole["value"] + 0.05
+    assert half["low"] <= half["value"] <= half["high"]
+    assert half["human"] == whole["human"] == found["kendall_tau_first_slate"]["human"]
+    assert {"value", "human", "half_log"} <= found["kendall_tau_personalised"].keys()
+
+
+def test_half_a_log_by_hand() -> None:
+    value = np.array([[1.0, 2.0, 3.0]] * 3)
+    same, other = value.copy(), np.array([[1.0, 3.0, 2.0]] * 3)
+    found = agreement._personalised(["ease", "genre", "als"], [same, same, other], value)
+    assert (found["value"], found["half_log"]["value"], found["human"]["value"]) == pytest.approx((1, (1 + 1 / 3) / 2, 1 / 3))
+    assert agreement._personalised(["ease", "random"], [same[:, :2]] * 3, value[:, :2])["value"] is None
+
+
+def test_catalogues_of_fewer_items_than_a_slate() -> None:
+    data = few_items(load_dataset("mini"), 8)
+    small = make_panel(data)
+    for section in (counterfactual, agreement):
+        found = section.measure(behavioral(small))
+        assert "skipped" not in found or "slate_size" not in found["skipped"], found
+
+
+def few_items(data: Dataset, n: int) -> Dataset:
+    """Items taken for one of `n`, each under its number modulo `n`."""
+    catalog, log = data.catalog, data.interactions
+    few = {name: getattr(catalog, name)[:n] for name in ("ids", "titles", "genres", "years", "popularity", "texts", "people", "durations")}
+    return replace(data, catalog=replace(catalog, **few), interactions=replace(log, items=log.items % n))
 
 
 def test_decided_pairs_by_hand() -> None:

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recoworld.datasets import import_log, list_imported, load_dataset
+from recoworld.datasets.order import drawn
 from recoworld.errors import CacheUnwritable, ConfigError, DataCorrupt, DataMissing, DatasetError, MissingExtra, RecoWorldError, UnknownName
 from recoworld.testing.datasets import DatasetTests
 from recoworld.users import Dataset
@@ -135,6 +136,76 @@ def test_repeated_rows_are_dropped_and_counted(tmp_path: Path) -> None:
     assert "1 repeated rows dropped" in data.source
 
 
+def dump(path: Path, items: list[str], *, users: int = 200, each: int = 20) -> Path:
+    """A table as databases give it: sorted by user, then as `items` are; every user has other ones of them."""
+    rng = np.random.default_rng(0)
+    kept = [sorted(rng.choice(len(items), each, replace=False)) for _ in range(users)]
+    return write(path, "u,i\n" + "".join(f"{user},{items[item]}\n" for user, theirs in enumerate(kept) for item in theirs))
+
+
+IDS = {
+    "numbers": [str(i) for i in range(5, 105)],
+    "downwards": [str(i) for i in range(105, 5, -1)],
+    "text": sorted(f"B{i}" for i in range(100)),
+    "small and capital": sorted((f"{'aA'[i % 2]}{i // 2:02}{i % 2}" for i in range(100)), key=str.lower),
+}
+
+
+@pytest.mark.parametrize("kind", IDS)
+def test_rows_sorted_by_item_say_nothing_of_time(tmp_path: Path, kind: str) -> None:
+    """Of the held-out fifth, the top fifth of ids were all; drawn, they are a fifth."""
+    path = dump(tmp_path, IDS[kind])
+    with pytest.warns(UserWarning, match="no times, and rows sorted by item: each user's order is drawn at random"):
+        data = import_log(path, name="d", user="u", item="i")
+    place = {item: n for n, item in enumerate(IDS[kind])}
+    numbers = np.array([place[item] for item in data.catalog.ids[data.interactions.items]]).reshape(200, 20)
+    held_out = numbers[:, 16:]
+    share = (held_out >= 80).mean()  # 800 of them: a standard error of 0.014
+    assert 0.15 < share < 0.25
+    assert np.abs(numbers.mean(axis=0) - 49.5).max() < 10  # no place in the log has higher ids than another; standard error 2
+    read = [line.split(",") for line in path.read_text().split()[1:]]
+    assert sorted(data.catalog.ids[data.interactions.items[:20]]) == sorted(item for user, item in read if user == "0")
+    assert (np.diff(data.interactions.times) > 0).all()
+    with pytest.warns(UserWarning, match="no times"):
+        again = import_log(path, name="d", user="u", item="i", overwrite=True)
+    assert np.array_equal(again.interactions.items, data.interactions.items)
+
+
+def test_other_orders_of_a_file_are_kept(tmp_path: Path) -> None:
+    """Most users must be sorted, and by five different items; one of two is not most, four items are none."""
+    sorted_, other, four = "a,1\na,2\na,3\na,4\na,5\n", "b,1\nb,2\nb,3\nb,5\nb,4\n", "c,1\nc,2\nc,3\nc,4\nc,4\n"
+    for text, users in ((sorted_ + other, 2), (four, 1), (other + four, 2)):
+        data = import_log(write(tmp_path, "u,i\n" + text), name="d", user="u", item="i", overwrite=True)
+        assert data.catalog.ids[data.interactions.items].tolist() == [line.split(",")[1] for line in text.split()]
+        assert len(data.users) == users
+    with pytest.warns(UserWarning, match="no times"):
+        import_log(write(tmp_path, "u,i\n" + sorted_ + other + sorted_.replace("a", "d")), name="d", user="u", item="i", overwrite=True)
+    timed = "".join(f"{line},{9 - n}\n" for n, line in enumerate(sorted_.split()))
+    data = import_log(write(tmp_path, "u,i,t\n" + timed), name="d", user="u", item="i", time="t", overwrite=True)
+    assert data.catalog.ids[data.interactions.items].tolist() == ["5", "4", "3", "2", "1"]
+
+
+def test_a_users_drawn_order_is_uniform_and_does_not_depend_on_the_others() -> None:
+    users = np.repeat(np.arange(1000), 5)
+    rows = drawn(users)
+    assert (users[rows] == users).all()
+    places = (rows % 5).reshape(1000, 5)
+    assert np.array_equal(drawn(users[:50]), rows[:50])
+    counts = np.stack([np.bincount(places[:, k], minlength=5) for k in range(5)])
+    assert ((counts - 200) ** 2 / 200).sum() < 39.3  # chi-square of 16 degrees of freedom, at 0.001
+
+
+def test_ratings_that_are_all_equal_are_none(tmp_path: Path) -> None:
+    path, said = write(tmp_path, "u,i,r\na,x,4\na,y,4\nb,x,4.0\n"), "column 'r' holds 4 throughout: the log counts as one without ratings"
+    with pytest.warns(UserWarning, match=said):
+        data = import_log(path, name="d", user="u", item="i", rating="r")
+    assert not data.explicit
+    assert data.liked.all()
+    assert (data.interactions.ratings == 1).all()
+    with pytest.warns(UserWarning, match=said), pytest.raises(ConfigError, match="there are no ratings that differ"):
+        import_log(path, name="e", user="u", item="i", rating="r", like_threshold=4)
+
+
 def test_a_table_of_items(tmp_path: Path) -> None:
     log = write(tmp_path, "u,i\na,1\na,9\n")
     items = write(tmp_path, "i\ttitle\tgenre\n1\tOne\tx; y\n2\tTwo\t\n", "items.tsv")
@@ -150,7 +221,7 @@ def test_a_table_of_items(tmp_path: Path) -> None:
 
 
 def test_too_many_genres(tmp_path: Path) -> None:
-    rows = "".join(f"u,{i},g{i}\n" for i in range(300))
+    rows = "".join(f"u,{i},g{i}\n" for i in [*range(1, 300), 0])
     with pytest.warns(UserWarning, match="'g' holds more than 256 genres"):
         data = import_log(write(tmp_path, "u,i,g\n" + rows), name="d", user="u", item="i", genres="g")
     assert len(data.catalog.genre_names) == 257
@@ -201,6 +272,16 @@ def test_other_encodings(tmp_path: Path) -> None:
 def test_columns_are_checked_against_the_header(tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match=r"unknown column of log.csv 'star': did you mean 'stars'.*known: item, kind"):
         import_log(write(tmp_path, LOG), name="d", user="user", item="item", rating="star")
+
+
+def test_a_name_that_would_do_is_said(tmp_path: Path) -> None:
+    path = write(tmp_path, LOG)
+    for name, near in (("My_Log", "my_log"), ("a b", "a-b"), ("-x", "x")):
+        with pytest.raises(ConfigError, match=f"'{near}' would do"):
+            import_log(path, name=name, **COLUMNS)
+    for name in ("é", "Ml-1M"):
+        with pytest.raises(ConfigError, match=r"letter or digit$"):
+            import_log(path, name=name, **COLUMNS)
 
 
 @pytest.mark.parametrize("name", ["", "Books", "../up", "a/b", ".x", "-x", "x" * 65, "ml-1m", "recbole", "a b", "nul\0"])

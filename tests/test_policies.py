@@ -405,7 +405,7 @@ def test_names_make_policies() -> None:
         ("eese", UnknownName, "did you mean 'ease'"),
         ("als+instrct", UnknownName, r"did you mean 'als\+instruct'"),
         ("eese+instruct", UnknownName, "did you mean 'ease'"),
-        ("no.such.module:Thing", UnknownName, "unknown policy"),
+        ("no.such.module:Thing", ConfigError, "policy 'no.such.module:Thing': cannot import 'no.such.module'"),
         ("random+instruct", ConfigError, "'random' does not score items"),
         ("ease+instruct+instruct", ConfigError, "does not score items"),
         ("oracle+instruct", ConfigError, "does not score items"),

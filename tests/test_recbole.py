@@ -54,6 +54,19 @@ class TestPlain(DatasetTests):
         assert (dataset.explicit, dataset.rating_scale, dataset.like_threshold) == (True, (1.0, 5.0), 3.8)
 
 
+def test_interactions_sorted_by_item_say_nothing_of_time(tmp_path: Path) -> None:
+    rows = "".join(f"u{user}\ti{item}\n" for user in range(60) for item in range(10, 20))
+    with pytest.warns(UserWarning, match="rows sorted by item"):
+        data = load(data_dir=write(tmp_path / "a", inter="user_id:token\titem_id:token\n" + rows))
+    items = data.interactions.items.reshape(60, 10)
+    assert (np.sort(items) == np.arange(10)).all()
+    assert 10 < (items[:, 8:] >= 8).sum() < 40  # of 120; 24 expected, and 120 in the order of the file
+    whole = " ".join(f"i{item}" for item in range(10, 19))
+    sequences = "user_id:token\titem_id_list:token_seq\titem_id:token\n" + "".join(f"u{user}\t{whole}\ti19\n" for user in range(60))
+    data = load(data_dir=write(tmp_path / "b", inter=sequences))
+    assert data.catalog.ids[data.interactions.items].tolist() == [f"i{item}" for item in range(10, 20)] * 60
+
+
 def test_without_ratings_times_items_and_users(tmp_path: Path) -> None:
     data = load(data_dir=write(tmp_path, inter="user_id:token\titem_id:token\nb\ty\na\tx\nb\tx\n"))
     assert not data.explicit

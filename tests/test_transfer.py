@@ -266,7 +266,10 @@ def test_another_simulator_or_policy_joins_what_is_there(monkeypatch: pytest.Mon
 def test_the_files(tmp_path: Path) -> None:
     found = transfer(MINI, ["behavioral", "impatient"], CHEAP, tune=["none"], users=10, out=tmp_path)
     assert json.loads((tmp_path / "transfer.json").read_text()) == json.loads(json.dumps(found.as_dict()))
-    assert (tmp_path / "transfer.md").read_text() == found.markdown()
+    text = (tmp_path / "transfer.md").read_text()
+    assert text == found.markdown()
+    assert "## Gained (+) or lost (−) by tuning elsewhere" in text
+    assert "weak evidence" in text  # that simulators of one taste agree
     assert (tmp_path / "transfer.png").read_bytes().startswith(b"\x89PNG")
     assert len(list((tmp_path / "results").iterdir())) == 3 * 2 * 2
 
@@ -279,6 +282,9 @@ def test_without_matplotlib_the_picture_is_left_out(monkeypatch: pytest.MonkeyPa
     assert "recoworld[notebooks]" in (tmp_path / "transfer.md").read_text()
     with pytest.raises(MissingExtra):
         found.png()
+    (tmp_path / "transfer.png").write_bytes(b"of an earlier run")
+    transfer(MINI, ["behavioral", "impatient"], ["random", "popularity"], tune=["none"], users=5, out=tmp_path)
+    assert not (tmp_path / "transfer.png").exists()
 
 
 # names and broken arguments
@@ -314,7 +320,7 @@ def test_simulators_by_all_their_names(tmp_path: Path) -> None:
     [
         ({"simulators": ["behavioral", "quite"]}, UnknownName, "did you mean 'quiet'"),
         ({"simulators": ["behavioral", "quite:effort=1"]}, UnknownName, "did you mean 'quiet'"),
-        ({"simulators": ["behavioral", "no.such.module:build"]}, UnknownName, "no.such.module"),
+        ({"simulators": ["behavioral", "no.such.module:build"]}, ConfigError, "no.such.module"),
         ({"simulators": ["behavioral", "nowhere.yaml"]}, ConfigError, "cannot read"),
         ({"simulators": ["behavioral", "behavioral:talkativ=0.1"]}, ConfigError, "did you mean 'talkative'"),
         ({"simulators": ["behavioral", "behavioral:talkative=3"]}, ConfigError, "talkative = 3"),
@@ -376,7 +382,8 @@ def test_the_command(tmp_path: Path) -> None:
     command += ["--tune", "genre", "--users", "8", "--out", str(tmp_path / "out")]
     done = recoworld(*command)
     assert done.exit_code == 0, done.output
-    assert "what is lost by tuning elsewhere" in done.output
+    assert "gained (+) or lost (−) by tuning elsewhere" in done.output
+    assert "transfer.json, transfer.md, transfer.png, results/" in done.output
     assert "genre prior=1 diversity=0.6" in done.output
     assert json.loads((tmp_path / "out" / "transfer.json").read_text())["settings"]["users"] == {"tuning": 8, "test": 8}
     assert "5 of these were kept" in recoworld(*command).output
@@ -390,6 +397,27 @@ def test_the_command(tmp_path: Path) -> None:
         failed = recoworld("transfer", *wrong)
         assert failed.exit_code == 2
         assert words in " ".join(failed.output.split())
+        assert failed.output.startswith("error: ")  # no empty line before it
+
+
+def test_the_data_alone_are_taken_from_a_built_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`recoworld build` leaves the settings of a simulator beside a log's name; here others are compared."""
+    (tmp_path / "my.yaml").write_text("dataset: mini\nslate_size: 5\nsimulator: behavioral\nsimulator_config: {effort: 0.3}")
+    built = {"RecoWorld-my_log-v0": {"dataset": "mini", "config": str(tmp_path / "my.yaml")}}
+    monkeypatch.setattr("recoworld.envs.register.own_ids", lambda *_: built)
+    command = ["transfer", "--dataset", "RecoWorld-my_log-v0", "--simulators", "behavioral,quiet", "--tune", "none", "--users", "4"]
+    done = recoworld(*command, "--out", str(tmp_path / "out"))
+    assert done.exit_code == 0, done.output
+    about = json.loads((tmp_path / "out" / "transfer.json").read_text())["simulators"]
+    assert [one["config"]["simulator_config"].get("effort") for one in about.values()] == [None, None]
+    assert {one["config"]["slate_size"] for one in about.values()} == {10}
+    assert "named in" in " ".join(recoworld(*command, "--set", "simulator_config.talkative=0.3").output.split())
+
+
+def test_the_command_lists_what_it_has_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
+    command = ["transfer", "--simulators", "behavioral,quiet", "--tune", "none", "--users", "4", "--out", str(tmp_path / "out")]
+    assert "transfer.json, transfer.md, results/" in " ".join(recoworld(*command).output.split())
 
 
 def test_an_interrupted_command_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:

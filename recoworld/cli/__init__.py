@@ -47,6 +47,8 @@ register(app)
 
 def main() -> None:
     """Entry point of the console script."""
+    if "" not in sys.path and not sys.flags.safe_path:
+        sys.path.insert(0, "")  # the current folder, as with python -m: module:Class finds a module that lies there
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without our symbols shows question marks, not a traceback

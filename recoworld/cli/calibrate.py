@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from recoworld.cli.errors import told_plainly
+from recoworld.cli.evaluate import INTERRUPTED
+
+if TYPE_CHECKING:
+    from recoworld.evaluation.calibration import Calibrated
 
 
 @told_plainly()
@@ -28,32 +33,58 @@ def calibrate(
     out: Annotated[
         Path | None, typer.Option(help="Folder for calibrated.yaml (a preset) and calibration.json.", show_default=False)
     ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Replace a calibration of other settings that is in the folder.")] = False,
 ) -> None:
     """Fit a simulator to training users' choices; before and after on test users.
 
-    The behavioural simulator's coefficients are fitted, and for any simulator a temperature and a prior on popularity.
+    The behavioural simulator's coefficients are fitted; of any simulator, which temperature and prior on popularity would mend it.
     """
     from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn
 
     from recoworld.evaluation.calibration import calibrate as calibrated
 
-    columns = SpinnerColumn(), TextColumn("{task.description} {task.completed:,.0f}")
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("reading", total=None)
-        found = calibrated(
-            simulator,
-            dataset=dataset,
-            data_dir=data_dir,
-            users=users,
-            seed=seed,
-            negatives=negatives,  # type: ignore[arg-type]  # checked there
-            click_rate=click_rate,
-            out=out,
-            told=lambda doing, slates: bar.update(task, description=f"{doing}:", advance=slates),
-        )
-    console = Console()
-    console.print(found)
-    if out is not None:
-        console.print(f"Written to {out}: calibrated.yaml, calibration.json", soft_wrap=True, highlight=False, markup=False)
-        console.print(f"Use it: recoworld evaluate --config {out / 'calibrated.yaml'}", soft_wrap=True, highlight=False, markup=False)
+    done: dict[str, int] = {}
+    try:
+        with Console(stderr=True).status("reading") as status:
+
+            def told(doing: str, slates: int) -> None:
+                done[doing] = done.get(doing, 0) + slates
+                status.update(f"{doing}: {done[doing]:,}" if done[doing] else doing)
+
+            found = calibrated(
+                simulator,
+                dataset=dataset,
+                data_dir=data_dir,
+                users=users,
+                seed=seed,
+                negatives=negatives,  # type: ignore[arg-type]  # checked there
+                click_rate=click_rate,
+                out=out,
+                fresh=fresh,
+                told=told,
+            )
+    except KeyboardInterrupt:
+        typer.echo("interrupted: nothing was written", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    _farewell(found, out, data_dir)
+
+
+def _farewell(found: Calibrated, out: Path | None, data_dir: str | None) -> None:
+    """The tables; what was written; and how to use it, where it is worth using."""
+    from rich.console import Console
+    from rich.text import Text
+
+    Console().print(found)
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    fitted = bool(found.facts["fitted"])
+    if not fitted:
+        console.print("Nothing was fitted: there is no preset to use.")
+    if found.worse:
+        worse = "on test users the fit is worse than before: keep the old coefficients"
+        console.print(Text("warning: ", style="yellow"), Text(worse), sep="")
+    if out is None:
+        return
+    console.print(f"Written to {out}: {'calibrated.yaml, ' * fitted}calibration.json")
+    if fitted and not found.worse:
+        where = "" if data_dir is None else f" --data-dir {shlex.quote(data_dir)}"
+        console.print(f"Use it: recoworld evaluate --config {shlex.quote(str(out / 'calibrated.yaml'))}{where}")

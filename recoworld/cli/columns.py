@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from recoworld.datasets.logs import usual_name
+
+_TIME = "Column of times: epoch or ISO 8601. Without it the file's order counts; where rows are sorted by item, a random one."
 USER, ITEM = typer.Option(help="Column of user ids."), typer.Option(help="Column of item ids.")
 Log = Annotated[str, typer.Argument(help="CSV or Parquet file.", show_default=False)]
 Name = Annotated[str | None, typer.Option(help="Name to keep it under; else the file's.", show_default=False)]
 Rating = Annotated[str | None, typer.Option(help="Column of ratings.")]
-Time = Annotated[str | None, typer.Option(help="Column of times: epoch or ISO 8601.")]
+Time = Annotated[str | None, typer.Option(help=_TIME)]
 Title = Annotated[str | None, typer.Option(help="Column of titles.")]
 Genres = Annotated[str | None, typer.Option(help="Column of genres, separated by ; | or ,")]
 Year = Annotated[str | None, typer.Option(help="Column of years.")]
@@ -24,4 +26,4 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier
 
 def name_of(log: str) -> str:
     """What a log is called if nobody says."""
-    return re.sub(r"[^a-z0-9._-]+", "-", Path(log).stem.lower()).strip("-._")
+    return usual_name(Path(log).stem)

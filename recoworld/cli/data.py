@@ -14,6 +14,7 @@ from rich.table import Table
 from recoworld.cli import columns
 from recoworld.cli.errors import told_plainly
 from recoworld.datasets import import_log, list_imported, load_dataset
+from recoworld.datasets.describe import exposure, summary
 from recoworld.registry import DATASETS
 from recoworld.text import plain
 from recoworld.users import Dataset
@@ -102,7 +103,7 @@ def describe(name: Name, data_dir: DataDir = None) -> None:
         ("density", f"{len(dataset.interactions) / (max(len(dataset.users), 1) * len(dataset.catalog)):.4%}"),
         ("per user", f"median {np.median(counts):g}, from {counts.min()} to {counts.max()}" if len(counts) else "none"),
         ("ratings", _histogram(dataset)),
-        *_exposure(dataset),
+        *exposure(dataset),
         ("genres", f"{len(dataset.catalog.genre_names)}: {', '.join(top)}{', ...' if len(share) > 5 else ''}"),
         ("years", f"{years.min()} to {years.max()}, {len(dataset.catalog) - len(years):,} items without" if len(years) else "none"),
         (f"split, seed {split.seed}", f"users: train {len(split.train):,}, validation {len(split.validation):,}, test {len(split.test):,}"),
@@ -112,21 +113,6 @@ def describe(name: Name, data_dir: DataDir = None) -> None:
     for label, value in rows:
         table.add_row(label, escape(value))
     Console().print(table)
-
-
-def _exposure(dataset: Dataset) -> list[tuple[str, str]]:
-    """What was shown, and what was drawn at random, where the data set has them."""
-    rows, shown, drawn = [], dataset.impressions, dataset.random_ratings
-    if shown is not None:
-        m, k = shown.slates.shape
-        sessions = "sessions not logged" if shown.sessions is None else f"{len(np.unique(shown.sessions)):,} sessions"
-        clicks = f"{np.count_nonzero(shown.clicked):,} clicks ({shown.clicked.mean():.2%} of items shown)"
-        rows.append(("impressions", f"{m:,} slates of {k}, {clicks}, {sessions}"))
-    if drawn is not None:
-        users = np.count_nonzero(np.diff(drawn.indptr))
-        mean = f"mean {drawn.ratings.mean():.2f}" if len(drawn) else "no mean"
-        rows.append(("random ratings", f"{len(drawn):,} of {users:,} users, {mean}"))
-    return rows
 
 
 def _histogram(dataset: Dataset) -> str:
@@ -142,10 +128,3 @@ def _histogram(dataset: Dataset) -> str:
     bars = ["█" * round(30 * count / counts.max()) or "▏" for count in counts]
     lines = [f"{label:>{width}} {bar} {count:,}" for label, bar, count in zip(labels, bars, counts, strict=True)]
     return "\n".join([*lines, f"liked from {dataset.like_threshold:g} on: {dataset.liked.mean():.1%}"])
-
-
-def summary(dataset: Dataset) -> str:
-    """One line: its name and sizes."""
-    kind = f"ratings {dataset.rating_scale[0]:g} to {dataset.rating_scale[1]:g}" if dataset.explicit else "no ratings"
-    sizes = f"{len(dataset.users):,} users, {len(dataset.catalog):,} items, {len(dataset.interactions):,} interactions"
-    return "\n".join([f"{dataset.name}: {sizes}, {kind}", *(f"{label}: {value}" for label, value in _exposure(dataset))])

@@ -18,7 +18,13 @@ INTERRUPTED = 130
 
 @told_plainly()
 def evaluate(
-    env: Annotated[str, typer.Option(help="An environment's id or a data set's name: see `recoworld list`.")] = "RecoWorld-Mini-v0",
+    env: Annotated[
+        str | None,
+        typer.Option(
+            help="An environment's id or a data set's name: see `recoworld list`; else --config's, else RecoWorld-Mini-v0.",
+            show_default=False,
+        ),
+    ] = None,
     policies: Annotated[str, typer.Option(help="Names, separated by commas, or all: see `recoworld list`.")] = "all",
     users: Annotated[int | None, typer.Option(min=1, help="How many users; all of the group if not given.", show_default=False)] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Sessions a user.")] = 1,

@@ -20,12 +20,16 @@ if TYPE_CHECKING:
 @told_plainly()
 def fidelity(
     simulator: Annotated[str, typer.Argument(help="A simulator or a preset: see `recoworld list`; or module:Class.")] = "behavioral",
-    dataset: Annotated[str, typer.Option(help="Whose people it is held against: see `recoworld list`.")] = "mini",
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="Whose people it is held against, by data set or environment: see `recoworld list`; else the preset's, or mini."),
+    ] = None,
     data_dir: Annotated[
         str | None, typer.Option(help="Folder of a local copy of the data; else $RECOWORLD_DATA.", show_default=False)
     ] = None,
     users: Annotated[int, typer.Option(help="How many people, drawn from the held-out ones.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Of people drawn, questions, luck and intervals.")] = 0,
+    split_seed: Annotated[int, typer.Option(min=0, help="Of the split into training, validation and test users.")] = 0,
     set_: Annotated[list[str] | None, typer.Option("--set", help="A setting of the simulator: talkative=0.9.")] = None,
     sections: Annotated[str, typer.Option(help="Names, separated by commas: choice, alignment, ratings, ...; or all.")] = "all",
     moods: Annotated[int, typer.Option(help="Openings of a session over which each answer is averaged.")] = 4,
@@ -45,9 +49,11 @@ def fidelity(
     from rich.console import Console
 
     from recoworld.datasets import load_corpus
+    from recoworld.evaluation.fidelity.asking.replies import SimulatorFailed
     from recoworld.evaluation.fidelity.plan import plan
     from recoworld.evaluation.fidelity.run import carried_out
 
+    whose, data_dir = _opened(simulator, dataset, data_dir)
     names = [part.strip() for part in sections.split(",") if part.strip()]
     settings = _settings(set_ or [])
     corpus = None if dialogues is None else load_corpus(dialogues, data_dir=dialogues_dir)
@@ -55,16 +61,18 @@ def fidelity(
     try:
         todo = plan(
             simulator,
-            dataset=dataset,
+            dataset=whose,
             data_dir=data_dir,
             settings=settings,
             users=users,
             seed=seed,
+            split_seed=split_seed,
             sections=names,
             moods=moods,
             out=out,
             fresh=fresh,
             dialogues=corpus,
+            dry=dry_run,
         )
         if dry_run:
             for name, slates in todo.remaining.slates.items():
@@ -77,14 +85,36 @@ def fidelity(
             report = carried_out(todo, progress)
     except KeyboardInterrupt:
         _farewell([], out)
+    except SimulatorFailed as failed:
+        if failed.report is not None and failed.report.sections:
+            Console().print(failed.report)
+        raise
     console = Console()
     console.print(report)
     if kept:
         console.print(f"Kept from an earlier run: {', '.join(kept)}; --fresh asks again.", soft_wrap=True, highlight=False)
     if out is not None:
-        console.print(f"Written to {out}: fidelity.json, fidelity.md, pictures", soft_wrap=True, highlight=False, markup=False)
+        written = [*report.files(), *sorted(path.name for path in out.expanduser().glob("*.png"))]
+        console.print(f"Written to {out}: {', '.join(written)}", soft_wrap=True, highlight=False, markup=False)
     if report.interrupted:
         _farewell(list(report.sections), out)
+
+
+def _opened(simulator: str, dataset: str | None, data_dir: str | None) -> tuple[str, str | None]:
+    """Name and folder of the data set: that of an environment's id, or a preset's own. Raises ConfigError where two are named."""
+    from recoworld.cli.settings import environment
+    from recoworld.configs import WorldConfig
+
+    preset = WorldConfig.of(simulator) if simulator.endswith((".yaml", ".yml")) else WorldConfig()
+    own = preset.dataset if "dataset" in preset.model_fields_set else None
+    if dataset is None and own is not None:
+        return own, data_dir or preset.data_dir
+    elsewhere = dataset is not None and ":" in dataset  # recbole:PATH, module:function
+    settings = {"dataset": dataset} if elsewhere else environment(dataset or "mini", data_dir)[1]
+    name, folder = str(settings["dataset"]), data_dir or settings.get("data_dir")
+    if own not in (None, name):
+        raise ConfigError(f"{simulator} is a preset for the data set {own!r}; got --dataset {dataset}: leave it out, or change the preset")
+    return name, folder
 
 
 def _settings(pairs: list[str]) -> dict[str, Any]:

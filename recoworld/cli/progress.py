@@ -32,6 +32,7 @@ def shown() -> Iterator[tuple[Progress, set[str]]]:
 
     def progress(policy: str, stage: Stage, ended: int, total: int) -> None:
         if policy not in tasks:
+            bar.start()
             tasks[policy] = bar.add_task(policy, total=total, doing="")
         task = tasks[policy]
         if stage in _WORDS:
@@ -46,5 +47,8 @@ def shown() -> Iterator[tuple[Progress, set[str]]]:
         )
         bar.stop_task(task)
 
-    with bar:
+    try:
         yield progress, kept
+    finally:
+        if tasks:  # else it would leave an empty line
+            bar.stop()

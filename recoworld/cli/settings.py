@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from recoworld.errors import ConfigError, UnknownName
 
+DEFAULT_ENV = "RecoWorld-Mini-v0"
 
-def world_settings(env: str, pairs: list[str], preset: str | None = None, data_dir: str | None = None) -> tuple[str, dict[str, Any]]:
+
+def world_settings(
+    env: str | None, pairs: list[str], preset: str | None = None, data_dir: str | None = None
+) -> tuple[str, dict[str, Any]]:
     """The environment's full id, or the data set's name, and the keyword arguments of `WorldConfig.of`.
 
+    env: None for the preset's data set, or `DEFAULT_ENV` where it names none; where both name one, `env` holds, and a warning says so.
     `pairs` are "key=value", with values as in YAML; "simulator_config.KEY=" and "reward.PART=" change one entry and leave the others.
     Raises UnknownName, ConfigError.
     """
-    name, settings = environment(env, data_dir)
+    own = None if preset is None else _dataset_of(preset)
+    name, settings = (own, {}) if env is None and own is not None else environment(env or DEFAULT_ENV, data_dir)
+    if own is not None and settings.get("dataset", own) != own:
+        warnings.warn(f"--config {preset} is of the data set {own!r}; --env {env} holds: {settings['dataset']!r}", stacklevel=2)
     if preset is not None:  # instead of what `recoworld build` found, as with gym.make(id, config=...)
         settings = {key: value for key, value in settings.items() if key in ("dataset", "data_dir")}
     if data_dir is not None and "data_dir" not in settings:
@@ -32,6 +41,14 @@ def world_settings(env: str, pairs: list[str], preset: str | None = None, data_d
             raise ConfigError(f"--set {pair!r}: {outer!r} has no entries; expected simulator_config.KEY=value or reward.PART=weight")
         settings[outer] = {**(settings.get(outer) or _defaults(outer, preset)), inner: _value(pair, text)}
     return name, settings
+
+
+def _dataset_of(preset: str) -> str | None:
+    """The data set that a preset names."""
+    from recoworld.configs import WorldConfig
+
+    config = WorldConfig.of(preset)
+    return config.dataset if "dataset" in config.model_fields_set else None
 
 
 def environment(env: str, data_dir: str | None) -> tuple[str, dict[str, Any]]:

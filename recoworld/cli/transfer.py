@@ -50,7 +50,7 @@ def transfer(
     from recoworld.evaluation.transfer import transfer as transferred
     from recoworld.evaluation.transfer.naming import names
 
-    _, settings = world_settings(dataset, set_ or [], None, data_dir)
+    _, settings = world_settings(dataset, set_ or [], "", data_dir)  # of what `recoworld build` found, the data alone
     with shown() as (progress, kept):
         result = transferred(
             WorldConfig.of(None, **settings),
@@ -71,7 +71,8 @@ def transfer(
     if kept:
         console.print(f"{len(kept)} of these {'was' if len(kept) == 1 else 'were'} kept from an earlier run; --fresh plays all again.")
     if out is not None:
-        written = f"Written to {out}: transfer.json, transfer.md, transfer.png, results/"
+        there = [name for name in ("transfer.json", "transfer.md", "transfer.png", "results/") if (out.expanduser() / name).exists()]
+        written = f"Written to {out}: {', '.join(there)}"
         console.print(written, soft_wrap=True, highlight=False, markup=False)
     if result.interrupted:
         done = f"{len(result.rows)} {'policy' if len(result.rows) == 1 else 'policies'} finished"

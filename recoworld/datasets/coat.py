@@ -17,13 +17,14 @@ from recoworld.datasets.arrays import by_user, cached_dataset, with_popularity
 from recoworld.datasets.cache import fingerprint
 from recoworld.datasets.files import bad_line
 from recoworld.datasets.local import locate, read_lines
+from recoworld.datasets.order import drawn
 from recoworld.errors import DataCorrupt
 from recoworld.users import Dataset, Interactions, Users
 
 ADDRESS = "https://www.cs.cornell.edu/~schnabts/mnar/"
 SOURCE = f"Coat, {ADDRESS}, CC BY-NC 4.0. Cite T. Schnabel et al., Recommendations as Treatments, ICML 2016, arXiv 1602.05352"
 FILES = ("train.ascii", "test.ascii", "user_item_features/item_features.ascii", "user_item_features/user_features.ascii")
-VERSION = 1
+VERSION = 2
 """Of the parser; part of the cache's key."""
 _ADVICE = f"get coat.zip of {ADDRESS}, unpack it, and pass data_dir=, or set RECOWORLD_DATA to, the folder that holds train.ascii or coat/"
 USER_FEATURES = {
@@ -64,9 +65,9 @@ def load(*, data_dir: str | None = None) -> Dataset:
     """Coat: 290 people rated 24 coats of their choice each, and 16 that were drawn at random for them, with 1 to 5 stars.
 
     `Dataset.interactions` are the ratings of chosen coats (train.ascii), `Dataset.random_ratings` those of drawn ones (test.ascii); a coat
-    may be in both. There are no times: ratings are in the order of the matrix. Ids count rows and columns from 0; genres are whom a coat
-    is for, its type and its colour; users have gender, age, where they live and interest in fashion. Nothing is watched: durations are
-    1 second.
+    may be in both. There are no times: each user's order is drawn at random (`recoworld.datasets.order`). Ids count rows and columns from
+    0; genres are whom a coat is for, its type and its colour; users have gender, age, where they live and interest in fashion. Nothing is
+    watched: durations are 1 second.
 
     `data_dir`, or else the environment variable RECOWORLD_DATA, is the folder of the local copy. Raises DataMissing or DataCorrupt.
     """
@@ -77,13 +78,13 @@ def load(*, data_dir: str | None = None) -> Dataset:
 
 def parse(folder: Path, expected: Counts) -> Dataset:
     """The files of a folder, which must hold what `expected` says. Raises DataMissing or DataCorrupt."""
-    chosen, drawn = (_matrix(folder / name, expected.items, 5, "ratings, 0 to 5") for name in FILES[:2])
+    chosen, random = (_matrix(folder / name, expected.items, 5, "ratings, 0 to 5") for name in FILES[:2])
     item_width, user_width = (sum(map(len, features.values())) for features in (ITEM_FEATURES, USER_FEATURES))
     coats = _matrix(folder / FILES[2], item_width, 1, "features, 0 or 1")
     people = _matrix(folder / FILES[3], user_width, 1, "features, 0 or 1")
-    found = Counts(len(chosen), len(coats), int((chosen > 0).sum()), int((drawn > 0).sum()))
-    if found != expected or len(drawn) != len(people) or len(people) != len(chosen):
-        rows = f"{len(drawn):,} users in test.ascii, {len(people):,} in user_features.ascii"
+    found = Counts(len(chosen), len(coats), int((chosen > 0).sum()), int((random > 0).sum()))
+    if found != expected or len(random) != len(people) or len(people) != len(chosen):
+        rows = f"{len(random):,} users in test.ascii, {len(people):,} in user_features.ascii"
         raise DataCorrupt(f"{folder}: got {found}, {rows}; expected {expected}, as published; {_ADVICE}")
     kinds = [_named(row, {name: ITEM_FEATURES[name] for name in ("gender", "type", "colour")}) for row in coats]
     log = _log(chosen)
@@ -108,7 +109,7 @@ def parse(folder: Path, expected: Counts) -> Dataset:
         rating_scale=(1.0, 5.0),
         like_threshold=4.0,
         source=SOURCE,
-        random_ratings=_log(drawn),
+        random_ratings=_log(random),
     )
 
 
@@ -132,4 +133,5 @@ def _named(row: NDArray[np.int64], features: dict[str, tuple[str, ...]]) -> tupl
 
 def _log(matrix: NDArray[np.int64]) -> Interactions:
     users, items = np.nonzero(matrix)
-    return by_user(users, items, matrix[users, items], None, n_users=len(matrix))
+    rows = drawn(users)
+    return by_user(users[rows], items[rows], matrix[users, items][rows], None, n_users=len(matrix))

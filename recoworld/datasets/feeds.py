@@ -27,7 +27,7 @@ def shown_one_by_one(
 ) -> Impressions:
     """Slates of one item each, sorted by user, then time, then position in the log; all arguments ``[m]``.
 
-    times: milliseconds, or `UNTIMED`. watch: seconds; what was watched without a click is left out.
+    times: milliseconds, or `UNTIMED`, which is kept as second 0. watch: seconds; what was watched without a click is left out.
     Sessions end with a gap of more than `GAP`, `left` is their last row; a row without a time is a session of its own that nobody was
     seen to leave, and comes before the user's others.
     """
@@ -45,6 +45,7 @@ def shown_one_by_one(
         met=met_before(users, items)[:, None],
         left=left,
         sessions=sessions,
+        times=np.maximum(times, 0) // 1000,
     )
 
 

@@ -29,7 +29,7 @@ from recoworld.users import Dataset, Interactions
 
 ADDRESS = "https://zenodo.org/records/10439422"
 SOURCE = f"KuaiRand, {ADDRESS}, CC BY-SA 4.0. Cite C. Gao et al., KuaiRand, CIKM 2022, doi:10.1145/3511808.3557624"
-VERSION = 1
+VERSION = 2
 """Of the parser; part of the cache's key."""
 _ADVICE = (
     f"get KuaiRand-Pure.tar.gz (45 MB) or KuaiRand-1K.tar.gz (1 GB) of {ADDRESS}, unpack it, and pass data_dir=, or set RECOWORLD_DATA to, "

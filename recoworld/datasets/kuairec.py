@@ -36,7 +36,7 @@ MD5 = "261550d472c48eff4990fb13c0e5bcf7"
 SOURCE = f"KuaiRec 2.0, {ADDRESS}, CC BY-SA 4.0. Cite C. Gao et al., KuaiRec, CIKM 2022, doi:10.1145/3511808.3557220"
 FILES = ("big_matrix.csv", "small_matrix.csv", "item_categories.csv")
 CAPTIONS, USERS = "kuairec_caption_category.csv", "user_features.csv"
-VERSION = 1
+VERSION = 2
 """Of the parser; part of the cache's key."""
 VALID = 7000
 """Milliseconds of a valid play."""

@@ -26,7 +26,9 @@ def locate(name: str, files: Sequence[str], data_dir: str | None, advice: str, i
     folder = next((place for place in places if any(os.path.lexists(place / file) for file in files)), root)
     missing = [file for file in files if not os.path.lexists(folder / file)]
     if missing:
-        raise DataMissing(f"{folder} has no {', '.join(missing)}; expected {', '.join(files)}; {advice}")
+        rest = [file for file in files if file not in missing]
+        expected = f"it beside {', '.join(rest)}" if rest else "a folder that holds them"
+        raise DataMissing(f"{folder} has no {', '.join(missing)}; expected {expected}; {advice}")
     return folder
 
 

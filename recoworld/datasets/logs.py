@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from platformdirs import user_data_dir
 
-from recoworld.catalog import Catalog, build_catalog
-from recoworld.datasets.arrays import by_user, commonest, pack, split_names, unknown_users, unpack, with_popularity
+from recoworld.datasets.arrays import pack, unpack
 from recoworld.datasets.cache import read_arrays, write_arrays
-from recoworld.datasets.files import bad_line, unwritable
-from recoworld.datasets.tables import LONGEST_TITLE, Table, read_table
+from recoworld.datasets.files import unwritable
+from recoworld.datasets.own_log import read_log
 from recoworld.errors import ConfigError, DataCorrupt, UnknownName
 from recoworld.registry import DATASETS
 from recoworld.users import Dataset
@@ -47,9 +44,10 @@ def import_log(
         name: small letters, digits, ``. _ -``; none of the built-in data sets'.
         user: Column of user ids.
         item: Column of item ids; also in the table `items`.
-        rating: Column of ratings, any scale. Without it every interaction counts as liked.
+        rating: Column of ratings, any scale. Without it, or where all are equal, every interaction counts as liked.
         time: Column of times, epoch (s, ms, us or ns) or ISO 8601 (UTC unless it says otherwise). Without it the order of the
-            file is the order in time.
+            file is the order in time; but where most users' rows are sorted by item, as in a dump of a database, that says nothing,
+            each user's order is drawn at random, and a warning says so (`recoworld.datasets.order`).
         title: Column of titles, of `items` where it is given, else of the log. Without it ids are titles.
         genres: Column of genres, several separated by ``; | ,``. The 256 commonest are kept.
         year: Column of years or dates.
@@ -66,20 +64,38 @@ def import_log(
     target = _target(name, home)
     if target.exists() and not overwrite:
         raise ConfigError(f"a log named {name!r} was imported before; pass overwrite=True to replace it, or choose another name")
-    about = {"title": title, "genres": genres, "year": year}
-    if items is not None and not any(about.values()):
-        raise ConfigError("items= is given without title=, genres= or year=; say which of its columns to use")
-    described = [column for column in about.values() if column]
-    columns = [user, item, *(column for column in (rating, time) if column), *(described if items is None else [])]
-    log = read_table(Path(path).expanduser(), list(dict.fromkeys(columns)), encoding=encoding)
-    table = log if items is None else read_table(Path(items).expanduser(), list(dict.fromkeys([item, *described])), encoding=encoding)
-    dataset = _build(name, log, table, user, item, rating, time, title, genres, year, like_threshold)
+    dataset = read_log(
+        path,
+        name=name,
+        user=user,
+        item=item,
+        rating=rating,
+        time=time,
+        title=title,
+        genres=genres,
+        year=year,
+        items=items,
+        like_threshold=like_threshold,
+        encoding=encoding,
+    )
+    keep_log(dataset, home=home)
+    return dataset
+
+
+def keep_log(dataset: Dataset, *, home: str | Path | None = None) -> None:
+    """Write what `read_log` made, in place of a log of that name, whose preset goes. Raises ConfigError for its name, CacheUnwritable."""
+    target = _target(dataset.name, home)
     try:
-        preset_path(name, home=home).unlink(missing_ok=True)
-        write_arrays(target, name, pack(dataset))
+        preset_path(dataset.name, home=home).unlink(missing_ok=True)
+        write_arrays(target, dataset.name, pack(dataset))
     except OSError as error:
         raise unwritable(target.parent, error, "RECOWORLD_HOME") from error
-    return dataset
+
+
+def same_log(one: Dataset, other: Dataset) -> bool:
+    """Whether two logs hold the same, whatever the name of the file that they were read from."""
+    first, second = ({key: array for key, array in pack(dataset).items() if key != "names"} for dataset in (one, other))
+    return first.keys() == second.keys() and all(np.array_equal(first[key], second[key]) for key in first)
 
 
 def list_imported(*, home: str | Path | None = None) -> list[str]:
@@ -88,6 +104,11 @@ def list_imported(*, home: str | Path | None = None) -> list[str]:
         return sorted(path.stem for path in _folder(home).iterdir() if path.suffix == ".npz" and _NAME.fullmatch(path.stem))
     except OSError:
         return []
+
+
+def usual_name(text: str) -> str:
+    """A name for a log that is near to some text, e.g. the file's; "" where that has no letter of a-z and no digit."""
+    return re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-._")[:64]
 
 
 def home_folder(home: str | Path | None = None) -> Path:
@@ -127,86 +148,9 @@ def _folder(home: str | Path | None) -> Path:
 
 def _target(name: str, home: str | Path | None) -> Path:
     if not _NAME.fullmatch(name):
-        raise ConfigError(f"{name!r} cannot name a log; expected 1 to 64 of a-z, 0-9, '.', '_' and '-', the first a letter or digit")
+        near = usual_name(name)
+        hint = f"; {near!r} would do" if _NAME.fullmatch(near) and near not in DATASETS else ""
+        raise ConfigError(f"{name!r} cannot name a log; expected 1 to 64 of a-z, 0-9, '.', '_' and '-', the first a letter or digit{hint}")
     if name in DATASETS:
         raise ConfigError(f"{name!r} is a built-in data set; choose another name")
     return _folder(home) / f"{name}.npz"
-
-
-def _build(
-    name: str,
-    log: Table,
-    table: Table,
-    user: str,
-    item: str,
-    rating: str | None,
-    time: str | None,
-    title: str | None,
-    genres: str | None,
-    year: str | None,
-    like_threshold: float | None,
-) -> Dataset:
-    user_ids, item_ids = log.ids(user), log.ids(item)
-    stars = log.numbers(rating) if rating else None
-    times = log.times(time) if time else None
-    low, high = (1.0, 1.0) if stars is None else (float(stars.min()), float(stars.max()))
-    if like_threshold is None:
-        like_threshold = low + 0.7 * (high - low)
-    elif stars is None or not low <= like_threshold <= high:
-        got = "there are no ratings" if stars is None else f"ratings reach from {low:g} to {high:g}"
-        raise ConfigError(f"like_threshold is {like_threshold:g} and {got}; expected a rating")
-    catalog = _catalog(name, table, item, item_ids, title, genres, year, unique=table is not log)
-    index = {person: i for i, person in enumerate(dict.fromkeys(user_ids))}
-    users, things = np.array([index[person] for person in user_ids]), np.array([catalog.index(thing) for thing in item_ids])
-    kept = np.arange(len(users)) if times is None else _last_of_each(users, things, times)
-    if len(kept) < len(users):
-        dropped = f"{len(users) - len(kept):,} of {len(users):,}"
-        warnings.warn(f"{dropped} rows repeat user, item and time and were dropped; the last of each was kept", stacklevel=3)
-    interactions = by_user(
-        users[kept], things[kept], None if stars is None else stars[kept], None if times is None else times[kept], n_users=len(index)
-    )
-    return Dataset(
-        name=name,
-        catalog=with_popularity(catalog, interactions),
-        users=unknown_users(list(index)),
-        interactions=interactions,
-        explicit=stars is not None,
-        rating_scale=(low, high),
-        like_threshold=float(like_threshold),
-        source=f"imported from {log.path.name}; {len(users) - len(kept)} repeated rows dropped",
-    )
-
-
-def _last_of_each(*columns: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The last row of each group of rows that are equal in all columns, ascending."""
-    order = np.lexsort(columns)
-    ends = np.ones(len(order), dtype=np.bool_)
-    ends[:-1] = np.any([column[order][1:] != column[order][:-1] for column in columns], axis=0)
-    return np.sort(order[ends])
-
-
-def _catalog(
-    name: str, table: Table, item: str, used: list[str], title: str | None, genres: str | None, year: str | None, *, unique: bool
-) -> Catalog:
-    """One row an item: of a table of items every row, of the log the first row of each item that tells something."""
-    ids = table.ids(item)
-    titles, years = table.texts(title) if title else [""] * len(ids), table.years(year) if year else [0] * len(ids)
-    names = split_names(table.texts(genres)) if genres else [()] * len(ids)
-    known: dict[str, tuple[str, tuple[str, ...], int]] = {}
-    for line, thing, named, kinds, released in zip(table.lines, ids, titles, names, years, strict=True):
-        before = known.get(thing, ("", (), 0))
-        if unique and thing in known:
-            raise bad_line(table.path, line, thing, f"an id that occurs once in column {item!r} of the table of items")
-        known[thing] = (before[0] or named, before[1] or kinds, before[2] or released)
-    for thing in used:
-        known.setdefault(thing, ("", (), 0))
-    cut = commonest([facts[1] for facts in known.values()])
-    if sum(map(len, cut)) < sum(len(set(facts[1])) for facts in known.values()):
-        warnings.warn(f"column {genres!r} holds more than 256 genres; the commonest 256 were kept", stacklevel=4)
-    return build_catalog(
-        name=name,
-        ids=list(known),
-        titles=[facts[0][:LONGEST_TITLE] or thing for thing, facts in known.items()],
-        genres=cut,
-        years=[facts[2] for facts in known.values()],
-    )

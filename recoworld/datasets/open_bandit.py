@@ -27,7 +27,7 @@ from recoworld.users import Dataset, Users
 ADDRESS = "https://github.com/st-tech/zr-obp/tree/master/obd"
 WHOLE = "https://research.zozo.com/data.html"
 SOURCE = f"Open Bandit Dataset, {WHOLE}, CC BY 4.0. Cite Y. Saito et al., Open Bandit Dataset and Pipeline, NeurIPS 2021, arXiv 2008.07146"
-VERSION = 1
+VERSION = 2
 """Of the parser; part of the cache's key."""
 POLICIES, CAMPAIGNS = ("random", "bts"), ("all", "men", "women")
 ROWS = {
@@ -106,7 +106,11 @@ def parse(folder: Path, expected: Mapping[str, Sequence[int]]) -> Dataset:
         explicit=False,
         source=SOURCE,
         impressions=Impressions(
-            users=people, slates=slates[:, None], clicked=clicked[:, None] > 0, first_slot=position.astype(np.int64) - 1
+            users=people,
+            slates=slates[:, None],
+            clicked=clicked[:, None] > 0,
+            first_slot=position.astype(np.int64) - 1,
+            times=moment // 1_000_000,
         ),
     )
 

@@ -17,11 +17,12 @@ from recoworld.catalog import Catalog, build_catalog
 from recoworld.datasets.arrays import by_user, cached_dataset, commonest, split_names, unknown_users, with_popularity
 from recoworld.datasets.cache import fingerprint
 from recoworld.datasets.files import bad_line, read_bytes
+from recoworld.datasets.order import rows_in_time
 from recoworld.datasets.tables import LONGEST_TITLE, Table, read_atomic
 from recoworld.errors import ConfigError, DataCorrupt, DataMissing
 from recoworld.users import Dataset, Users
 
-VERSION = 1
+VERSION = 2
 """Of the parser; part of the cache's key."""
 MANY_ITEMS = 20_000
 """In a larger catalogue only items that occur in interactions or in a `.random` file of candidates are kept."""
@@ -44,9 +45,10 @@ def load(*, data_dir: str | None = None) -> Dataset:
     Files: `NAME.inter`, or `NAME.train.inter`, `.valid.inter` and `.test.inter` (also with rows of ``item_id_list`` and
     ``item_id``, which are put together to each user's sequence again); `NAME.item` and `NAME.user` (or the only ones there),
     both optional. Columns are found by common names. Without ratings the data set is implicit, without times the position is
-    the time. Users without interactions are left out, and of a catalogue beyond 20,000 items those that occur neither in
-    interactions nor in `.random`; of the genres the 256 commonest stay. `data_dir` is the environment variable RECOWORLD_DATA
-    if not given. Raises ConfigError, DataMissing or DataCorrupt.
+    the time, unless interactions are sorted by item: then each user's order is drawn at random (`recoworld.datasets.order`).
+    Users without interactions are left out, and of a catalogue beyond 20,000 items those that occur neither in interactions
+    nor in `.random`; of the genres the 256 commonest stay. `data_dir` is the environment variable RECOWORLD_DATA if not given.
+    Raises ConfigError, DataMissing or DataCorrupt.
     """
     given = data_dir or os.environ.get("RECOWORLD_DATA")
     if not given:
@@ -114,7 +116,8 @@ def _parse(name: str, logs: list[Path], extras: dict[str, Path]) -> Dataset:
     items: list[str] = []
     ratings: NDArray[np.float64] | None = None
     times: NDArray[np.int64] | None = None
-    if _column(tables[0], "history"):
+    sequences = _column(tables[0], "history") is not None  # in the order of time by nature
+    if sequences:
         for user, sequence in _sequences(tables).items():
             users += [user] * len(sequence)
             items += sequence
@@ -133,6 +136,9 @@ def _parse(name: str, logs: list[Path], extras: dict[str, Path]) -> Dataset:
     candidates = [item for line in lines for item in line.split()[1:]]  # the first is the user
     catalog = _catalog(name, extras.get("item"), items, candidates)
     rows, columns = np.array([user_index[user] for user in users]), np.array([catalog.index(item) for item in items])
+    if times is None and not sequences:
+        order = rows_in_time(rows, columns, catalog.ids.tolist())
+        rows, columns, ratings = rows[order], columns[order], None if ratings is None else ratings[order]
     log = by_user(rows, columns, ratings, times, n_users=len(user_index))
     low, high = (1.0, 1.0) if ratings is None else (float(ratings.min()), float(ratings.max()))
     return Dataset(

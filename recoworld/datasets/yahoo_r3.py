@@ -17,6 +17,7 @@ from recoworld.datasets.arrays import by_user, cached_dataset, unknown_users, wi
 from recoworld.datasets.cache import fingerprint
 from recoworld.datasets.files import bad_line, line_of, read_bytes
 from recoworld.datasets.local import locate
+from recoworld.datasets.order import drawn
 from recoworld.errors import DataCorrupt
 from recoworld.users import Dataset, Interactions
 
@@ -26,7 +27,7 @@ SOURCE = (
     "no redistribution. Cite B. Marlin and R. Zemel, Collaborative Prediction and Ranking with Non-Random Missing Data, RecSys 2009"
 )
 FILES = ("ydata-ymusic-rating-study-v1_0-train.txt", "ydata-ymusic-rating-study-v1_0-test.txt")
-VERSION = 1
+VERSION = 2
 """Of the parser; part of the cache's key."""
 _ADVICE = (
     f"ask Yahoo for it at {ADDRESS} (it cannot be downloaded without), unpack it, and pass data_dir=, or set RECOWORLD_DATA to, the folder "
@@ -51,8 +52,9 @@ PUBLISHED = Counts(15_400, 1_000, 311_704, 54_000)
 def load(*, data_dir: str | None = None) -> Dataset:
     """Yahoo! R3: 15,400 users rated 311,704 times songs of their choice, and 5,400 of them 10 songs drawn at random, with 1 to 5 stars.
 
-    `Dataset.interactions` are the ratings of chosen songs, `Dataset.random_ratings` those of drawn ones. There are no times: ratings are in
-    the order of the file. Nothing is known of users or songs but their numbers; a song is held to last 240 seconds.
+    `Dataset.interactions` are the ratings of chosen songs, `Dataset.random_ratings` those of drawn ones. There are no times: each user's
+    order is drawn at random (`recoworld.datasets.order`). Nothing is known of users or songs but their numbers; a song is held to last
+    240 seconds.
 
     `data_dir`, or else the environment variable RECOWORLD_DATA, is the folder of the local copy. Raises DataMissing or DataCorrupt.
     """
@@ -63,7 +65,7 @@ def load(*, data_dir: str | None = None) -> Dataset:
 
 def parse(folder: Path, expected: Counts) -> Dataset:
     """The files of a folder, which must hold what `expected` says. Raises DataMissing or DataCorrupt."""
-    chosen, drawn = (
+    chosen, random = (
         _ratings(folder / name, rows, expected) for name, rows in zip(FILES, (expected.chosen, expected.drawn), strict=True)
     )
     songs = [str(i) for i in range(1, expected.songs + 1)]
@@ -79,7 +81,7 @@ def parse(folder: Path, expected: Counts) -> Dataset:
         rating_scale=(1.0, 5.0),
         like_threshold=4.0,
         source=SOURCE,
-        random_ratings=drawn,
+        random_ratings=random,
     )
 
 
@@ -97,4 +99,5 @@ def _ratings(path: Path, rows: int, expected: Counts) -> Interactions:
             raise bad_line(path, int(wrong[0]) + 1, f"{kind} {table[wrong[0], column]}", f"a {kind} of 1 to {last}", _ADVICE)
     if len(table) != rows:
         raise DataCorrupt(f"{path}: got {len(table):,} ratings; expected {rows:,}, as published; {_ADVICE}")
+    table = table[drawn(table[:, 0])]
     return by_user(table[:, 0] - 1, table[:, 1] - 1, table[:, 2], None, n_users=expected.users)

@@ -10,6 +10,7 @@ The same seed draws the same users for every policy. The difference of two polic
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,19 +98,48 @@ def resample(
             "expected one row a session in each, at least one session and one resample"
         )
     above, below = above.reshape(len(users), -1), below.reshape(len(users), -1)
+    drawn = _ratio(drawn_sums(np.concatenate([above, below], axis=1), users, resamples=resamples, seed=seed))
+    return Draws(users=np.unique(users), seed=seed, estimates=drawn[0], resampled=drawn[1:])
+
+
+def drawn_sums(values: NDArray[Any], users: NDArray[Any], *, resamples: int = RESAMPLES, seed: int = 0) -> Doubles:
+    """Column sums of `values` ``[s, c]`` over the sample and over resamples of its users ``[1 + resamples, c]``; the sample comes first.
+
+    users: whose row each is ``[s]``. The same seed draws the same users, so what is made of two such sums may be compared in pairs.
+    """
     distinct, cluster = np.unique(users, return_inverse=True)
-    n, m = len(distinct), above.shape[1]
-    sums = np.zeros((n, 2 * m))
-    np.add.at(sums, cluster, np.concatenate([above, below], axis=1))
-    drawn = np.empty((resamples, 2 * m))
+    sums = np.zeros((len(distinct), values.shape[1]))
+    np.add.at(sums, cluster, values)
+    out = np.empty((1 + resamples, sums.shape[1]))
+    out[0], row = sums.sum(axis=0), 1
+    for times in drawn_times(len(distinct), resamples=resamples, seed=seed):
+        out[row : row + len(times)] = times @ sums
+        row += len(times)
+    return out
+
+
+def drawn_times(n: int, *, resamples: int = RESAMPLES, seed: int = 0) -> Iterator[Doubles]:
+    """How often each of `n` users is drawn in each resample, some resamples at a time: ``[r, n]``, each row of sum `n`."""
     generator = np.random.Generator(np.random.PCG64(seed))
-    block = max(1, _CELLS // n)
+    block = max(1, _CELLS // max(n, 1))
     for start in range(0, resamples, block):
         size = min(block, resamples - start)
         chosen = generator.integers(n, size=(size, n)) + np.arange(size)[:, None] * n
-        times = np.bincount(chosen.ravel(), minlength=size * n).reshape(size, n)  # how often each user was drawn
-        drawn[start : start + size] = times.astype(np.float64) @ sums
-    return Draws(users=distinct, seed=seed, estimates=_ratio(sums.sum(axis=0)), resampled=_ratio(drawn))
+        yield np.bincount(chosen.ravel(), minlength=size * n).reshape(size, n).astype(np.float64)
+
+
+def drawn_figures(statistic: Callable[[Doubles], Doubles], n: int, *, resamples: int = RESAMPLES, seed: int = 0) -> Doubles:
+    """Figures that are no ratio of sums, such as a rank correlation, of the sample and of resamples ``[1 + resamples, m]``.
+
+    statistic: From how often each of `n` users, or other clusters, is drawn, float64 ``[n]``, to `m` figures, NaN where undefined. One
+    cluster alone tells nothing of the spread: then the resamples are NaN. Raises ConfigError without clusters or resamples.
+    """
+    if n < 1 or resamples < 1:
+        raise ConfigError(f"bootstrap: got {n} clusters and {resamples} resamples; expected at least one of each")
+    sample = np.asarray(statistic(np.ones(n)), np.float64)
+    if n == 1:
+        return np.concatenate([sample[None], np.full((resamples, len(sample)), np.nan)])
+    return np.stack([sample, *(statistic(row) for times in drawn_times(n, resamples=resamples, seed=seed) for row in times)])
 
 
 def _ratio(sums: Doubles) -> Doubles:

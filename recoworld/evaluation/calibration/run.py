@@ -25,19 +25,18 @@ about those it has learned from that one is further off: held-out users of `mini
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import yaml
 
 from recoworld.datasets import load_dataset
-from recoworld.errors import CacheUnwritable, ConfigError
+from recoworld.errors import ConfigError
 from recoworld.evaluation.calibration.coefficients import ClickRate, fit_choices
 from recoworld.evaluation.calibration.correction import Correction, fit_correction
+from recoworld.evaluation.calibration.result import Calibrated, claim
 from recoworld.evaluation.fidelity.asking.panel import Panel, make_panel
 from recoworld.evaluation.fidelity.asking.questions import NEGATIVES, Negatives, Questions, choices
 from recoworld.evaluation.fidelity.asking.sums import Doubles, Json, means
@@ -46,7 +45,6 @@ from recoworld.evaluation.fidelity.candidate import candidate
 from recoworld.evaluation.fidelity.measures.choice import calibration, gain, ranked, shares_of_counts
 from recoworld.evaluation.fidelity.run import plain_json
 from recoworld.evaluation.rollout import rollout
-from recoworld.files import replacing
 from recoworld.simulators.behavioral import BehavioralSimulator
 from recoworld.simulators.calibration import calibrate as calibrate_rates
 from recoworld.simulators.config import BehavioralConfig
@@ -54,9 +52,6 @@ from recoworld.types import Floats, UserSimulator
 from recoworld.users import Dataset
 from recoworld.version import __version__
 from recoworld.world import World
-
-if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderResult
 
 SIZE = 20
 """Items of a question; of a small catalogue a fifth at most."""
@@ -66,44 +61,6 @@ SESSIONS = 300
 """Of training users, in which the click rate is counted."""
 Told = Callable[[str, int], None]
 """Called with what is being done, and how many user-slates were just answered."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Calibrated:
-    """A simulator's fitted settings, and how well it did before and after on people it had never seen."""
-
-    simulator: str
-    config: dict[str, Any]
-    """Its settings: those given, with what was fitted on top."""
-    correction: Correction
-    facts: Json
-    """`settings`, `fitted` (coefficient -> before, after), `correction`, `test` (figures by metric and stage), `rates` (of impressions),
-    `notes`."""
-
-    @property
-    def preset(self) -> str:
-        """A YAML file for ``--config`` and `WorldConfig.of`."""
-        return f"{self._heading()}\n" + yaml.safe_dump({"simulator": self.simulator, "simulator_config": self.config}, sort_keys=False)
-
-    def _heading(self) -> str:
-        about = self.facts["settings"]
-        fitted = ", ".join(self.facts["fitted"]) or "no coefficient"
-        return f"# {self.simulator} users, {fitted} fitted on training users of {about['dataset']} by RecoWorld {__version__}."
-
-    def save(self, folder: Path) -> None:
-        """Write calibrated.yaml and calibration.json, each complete or not at all. Raises CacheUnwritable."""
-        for name, content in (("calibrated.yaml", self.preset), ("calibration.json", json.dumps(self.facts, indent=1) + "\n")):
-            try:
-                with replacing(folder / name) as temporary:
-                    temporary.write_text(content, encoding="utf-8")
-            except OSError as error:
-                why = error.strerror or error
-                raise CacheUnwritable(f"cannot write to {folder} ({why}); choose another folder, or free the disk") from None
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        from recoworld.evaluation.calibration.show import tables
-
-        yield from tables(self.facts)
 
 
 def calibrate(
@@ -118,20 +75,29 @@ def calibrate(
     negatives: Negatives = "random",
     click_rate: float | None = None,
     out: str | Path | None = None,
+    fresh: bool = False,
     told: Told | None = None,
 ) -> Calibrated:
     """Fit a simulator to a data set's training users. The module's docstring says how, and what which log cannot tell.
 
     simulator: a name in `recoworld.registry.SIMULATORS`. settings: its own, to start from. users: how many training users to fit on, and
-    test users to measure on; None for all. click_rate: of what EASE shows, where you know it. out: folder to `Calibrated.save` to.
+    test users to measure on; None for all. click_rate: of what EASE shows, where you know it. out: folder to `Calibrated.save` to;
+    one that holds a calibration of other settings is refused with ConfigError, or that is replaced if `fresh`.
     Raises ConfigError, UnknownName, DatasetError; ConfigError too where too few people took anything after their visible part.
     """
     if negatives not in NEGATIVES:
         raise ConfigError(f"negatives: got {negatives!r}; expected one of {', '.join(NEGATIVES)}")
+    check_click_rate(click_rate)
     say = told or (lambda doing, slates: None)
     who, data = candidate(simulator, settings), load_dataset(dataset, data_dir=data_dir)
-    if click_rate is not None and not 0 < click_rate < 1:
-        raise ConfigError(f"click_rate: got {click_rate}; expected a share between 0 and 1")
+    about = plain_json(
+        {"simulator": who.name, "simulator_config": who.settings, "dataset": dataset}
+        | {"users": users, "seed": seed, "split_seed": split_seed, "negatives": negatives}
+        | {"click_rate": click_rate, "version": __version__}
+    )
+    folder = None if out is None else Path(out).expanduser()
+    if folder is not None:
+        claim(folder, about, fresh=fresh)
     panels = {group: _panel(data, group, users=users, seed=seed, split_seed=split_seed) for group in FEWEST}
     train, test = panels["train"], panels["test"]
 
@@ -157,9 +123,7 @@ def calibrate(
     pi = {stage: Correction().shares(answer, crowd["test"]) for stage, answer in answers.items()}
     pi["corrected"] = correction.shares(list(answers.values())[-1], crowd["test"])
     facts: Json = {
-        "settings": {"simulator": who.name, "simulator_config": who.settings, "dataset": dataset}
-        | {"users": users, "seed": seed, "split_seed": split_seed, "negatives": negatives}
-        | {"click_rate": click_rate, "version": __version__},
+        "settings": about,
         "fitted": fitted,
         "correction": asdict(correction) | {"errors": dict(zip(("weight", "prior"), found.errors.tolist(), strict=True))},
         "train": {"questions": len(asked["train"].users), "users": len(np.unique(asked["train"].users))},
@@ -169,9 +133,15 @@ def calibrate(
         "notes": [*test.notes, *notes],
     }
     made = Calibrated(simulator=who.simulator, config=config, correction=correction, facts=plain_json(facts))
-    if out is not None:
-        made.save(Path(out).expanduser())
+    if folder is not None:
+        made.save(folder)
     return made
+
+
+def check_click_rate(share: float | None) -> None:
+    """Raises ConfigError for what is no share of items shown."""
+    if share is not None and not 0 < share < 1:
+        raise ConfigError(f"click_rate: got {share}; expected a share between 0 and 1")
 
 
 def _panel(data: Dataset, group: str, *, users: int | None, **drawn: int) -> Panel:

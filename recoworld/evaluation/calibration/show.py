@@ -16,7 +16,8 @@ STAGES = {"before": "before", "after": "fitted", "corrected": "corrected", "popu
 _METRICS = {"log_loss": "log-loss", "ece": "calib. error", "accuracy": "right first", "ndcg@10": "NDCG@10"}
 LEGEND = """\
 Which of the shown items did the person take? Measured on users of whom nothing was fitted; 95 % intervals, bootstrap over users.
-corrected: with the temperature and the prior on popularity that fit best. change: of the log-loss, in pairs; below 0 is better."""
+corrected: with the temperature and the prior on popularity that fit best: a diagnosis, which no preset holds.
+change: of the log-loss, in pairs; below 0 is better."""
 
 
 def tables(facts: Json) -> Iterator[RenderableType]:

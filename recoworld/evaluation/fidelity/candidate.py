@@ -12,7 +12,9 @@ from pydantic import BaseModel
 
 from recoworld.configs import WorldConfig, presets
 from recoworld.datasets import cached_arrays
-from recoworld.errors import ConfigError, UnknownName
+from recoworld.errors import ConfigError, RecoWorldError, UnknownName
+from recoworld.evaluation.fidelity.asking.checked import raising
+from recoworld.evaluation.fidelity.identity import source_of
 from recoworld.registry import SIMULATORS
 from recoworld.types import UserSimulator
 from recoworld.users import Dataset, Split
@@ -32,6 +34,8 @@ class Candidate:
     build: Build | None
     """Makes it of a data set; None for one that is made already."""
     made: UserSimulator | None = None
+    source: str | None = None
+    """Digest of the code that it is written in; None for RecoWorld's own."""
 
     def of(self, dataset: Dataset, split: Split) -> UserSimulator:
         """The simulator of this data set. Raises what the builder raises."""
@@ -56,11 +60,12 @@ def candidate(simulator: Any, settings: dict[str, Any] | None = None) -> Candida
     if inspect.isclass(thing) or inspect.isroutine(thing):
         name = name or f"{thing.__module__}:{thing.__qualname__}"
         registered = registered if isinstance(simulator, str) else name
-        return Candidate(name=name, simulator=registered, settings=settings, build=partial(_made, name, thing, settings))
+        build = partial(_made, name, thing, settings)
+        return Candidate(name=name, simulator=registered, settings=settings, build=build, source=source_of(thing))
     name = name or str(getattr(thing, "name", type(thing).__name__))
     if settings:
         raise ConfigError(f"settings: got {settings} for {name!r}, which is made already; expected none")
-    return Candidate(name=name, simulator=name, settings={}, build=None, made=_checked(name, thing))
+    return Candidate(name=name, simulator=name, settings={}, build=None, made=_checked(name, thing), source=source_of(thing))
 
 
 def coefficients(simulator: UserSimulator) -> dict[str, Any]:
@@ -84,7 +89,9 @@ def _made(name: str, make: Callable[..., Any], settings: dict[str, Any], dataset
         inspect.signature(make).bind(dataset, split, settings, cached=cached_arrays)
     except TypeError as error:
         raise ConfigError(f"simulator {name!r}: {error}; expected it to take (dataset, split, settings, *, cached)") from None
-    return _checked(name, make(dataset, split, dict(settings), cached=cached_arrays))
+    with raising(name, passing=RecoWorldError):  # its own checks of its settings, in its own words
+        made = make(dataset, split, dict(settings), cached=cached_arrays)
+    return _checked(name, made)
 
 
 def _checked(name: str, thing: Any) -> UserSimulator:

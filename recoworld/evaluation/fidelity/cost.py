@@ -60,7 +60,8 @@ class Estimate:
         """For the terminal."""
         cost = [f"{self.total:,} slates at most", duration(self.pilot.seconds * self.total)]
         cost += [f"{round(each * self.total):,} {kind.replace('_', ' ')}" for kind, each in (self.pilot.tokens or {}).items()]
-        return f"{', '.join(cost)} for the answers (by a few that were timed: {1000 * self.pilot.seconds:.3g} ms each)"
+        timed = f"by a few that were timed: {1000 * self.pilot.seconds:.3g} ms each"
+        return f"{', '.join(cost)} for the answers ({timed}), beside fitting the recommenders and reading what is kept"
 
 
 def pilot(witness: Witness) -> Pilot:

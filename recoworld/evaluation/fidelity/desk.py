@@ -20,13 +20,19 @@ REPORT = "fidelity.json"
 class Desk:
     """fidelity.json, fidelity.md, pictures, sections/NAME.json, answers/ and pilot.json; without a folder nothing is kept."""
 
-    def __init__(self, path: Path | None, settings: dict[str, Any], *, corpus: Corpus | None = None, fresh: bool = False) -> None:
-        """Refuses, with ConfigError, a folder of other settings (unless `fresh`), and one that cannot be written."""
-        self.path = path
+    def __init__(
+        self, path: Path | None, settings: dict[str, Any], *, corpus: Corpus | None = None, fresh: bool = False, dry: bool = False
+    ) -> None:
+        """Refuses, with ConfigError, a folder of other settings (unless `fresh`), and one that cannot be written.
+
+        dry: read what is there, and neither write, nor remove, nor make the folder.
+        """
+        self.path = None if dry and fresh else path
+        self._dry = dry
         self._mark = digest(settings)
         self._dialogues = digest({"settings": settings, "corpus": [corpus.name, len(corpus)] if corpus else None})
-        self._folder = None if path is None else Folder(path, settings, fresh=fresh, report=REPORT)
-        if path is not None and fresh:
+        self._folder = None if path is None or dry else Folder(path, settings, fresh=fresh, report=REPORT)
+        if path is not None and fresh and not dry:
             for old in [*path.glob("sections/*.json"), *path.glob("answers/*.npz"), path / "pilot.json"]:
                 old.unlink(missing_ok=True)
 
@@ -37,7 +43,7 @@ class Desk:
 
     def answers(self) -> Answers:
         """Where single answers are kept."""
-        return Answers(None if self.path is None else self.path / "answers", self._mark)
+        return Answers(None if self.path is None or self._dry else self.path / "answers", self._mark)
 
     def section(self, name: str) -> tuple[Json, float] | None:
         """What an earlier run measured, and how many seconds that took; None where there is nothing of these settings."""

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from recoworld.dialogues import Corpus
 from recoworld.errors import ConfigError, MissingExtra
+from recoworld.evaluation.fidelity.asking.replies import SimulatorFailed
 from recoworld.evaluation.fidelity.asking.sums import Json
 from recoworld.evaluation.fidelity.plan import Plan, plan
 from recoworld.evaluation.fidelity.sections import SECTIONS
@@ -40,7 +41,8 @@ def fidelity(
     """How a simulator's users compare with the people of a data set, on what they did after their visible part.
 
     Args:
-        simulator: A registered name, a preset's, "module:Class", a builder, or a simulator; built on `Dataset.known` alone.
+        simulator: A registered name, a preset's, "module:Class", a builder, or a simulator; built on `Dataset.known` alone, but for one
+            that is made already, of which a note says so.
         dataset: As for `recoworld.datasets.load_dataset`.
         data_dir: Folder of a local copy.
         settings: The simulator's own.
@@ -55,7 +57,8 @@ def fidelity(
         dialogues: Judged conversations, for simulators that read them (`recoworld.dialogues.DialogueReader`).
         progress: See `Progress`.
 
-    Ctrl-C ends the report: the finished sections are returned, and `Report.interrupted` is set.
+    Ctrl-C ends the report: the finished sections are returned, and `Report.interrupted` is set. A simulator that raises, or gives what is
+    no answer, ends it too: SimulatorFailed, whose `report` holds the finished sections.
     Raises ConfigError, UnknownName, DatasetError, MissingExtra.
     """
     todo = plan(
@@ -76,7 +79,7 @@ def fidelity(
 
 
 def carried_out(todo: Plan, progress: Progress | None = None) -> Report:
-    """Measure what is not finished yet. Raises ConfigError, MissingExtra for sections asked for by name."""
+    """Measure what is not finished yet. Raises SimulatorFailed; ConfigError, MissingExtra for sections asked for by name."""
     finished: dict[str, tuple[Json, float]] = {name: kept for name in SECTIONS if (kept := todo.desk.section(name)) is not None}
     estimate = todo.estimate.as_dict() if todo.pilot.slow else None
 
@@ -89,7 +92,7 @@ def carried_out(todo: Plan, progress: Progress | None = None) -> Report:
         made = Report(
             sections={name: found for name, (found, _) in ordered.items()},
             settings=todo.settings,
-            notes=todo.witness.panel.notes,
+            notes=todo.notes,
             interrupted=interrupted,
             seconds={name: seconds for name, (_, seconds) in ordered.items()},
             estimate=estimate,
@@ -109,6 +112,10 @@ def carried_out(todo: Plan, progress: Progress | None = None) -> Report:
             tell(name, "skipped" if "skipped" in finished[name][0] else "done")
     except KeyboardInterrupt:
         return _illustrated(todo, report(True))
+    except SimulatorFailed as failed:
+        told = SimulatorFailed(f"section {name!r}: {failed}")
+        told.report = _illustrated(todo, report(True))
+        raise told from failed.__cause__
     return _illustrated(todo, report(False))
 
 
@@ -120,10 +127,14 @@ def _measured(todo: Plan, name: str, tell: Callable[..., None]) -> tuple[Json, f
         total = section.asks
         tell(name, "run", 0, total)
         found = section.measure()
-    except (MissingExtra, ConfigError) as error:  # anything else is a bug of the simulator, or ours
+    except SimulatorFailed:
+        raise
+    except (MissingExtra, ConfigError) as error:  # anything else is a bug of ours
         if todo.named:
             raise
         found = {"skipped": str(error)}
+    if todo.named and found.keys() == {"skipped"}:
+        raise ConfigError(f"section {name!r} was asked for by name and cannot be measured: {found['skipped']}")
     return plain_json(found), time.perf_counter() - start
 
 

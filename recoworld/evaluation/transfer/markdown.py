@@ -12,6 +12,12 @@ if TYPE_CHECKING:
     from recoworld.evaluation.transfer.result import Transfer
 
 
+SHARED = (
+    "The simulators that RecoWorld ships are one model of taste under different coefficients: they judge items alike by construction. That "
+    "they agree is weak evidence that a policy does well with people; that they disagree is evidence that it does not."
+)
+
+
 def report(transfer: Transfer) -> str:
     """Headings, one table each for returns, regret, agreement and knobs, and what the figures mean."""
     about, names = transfer.settings, list(transfer.simulators)
@@ -37,13 +43,13 @@ def report(transfer: Transfer) -> str:
             "Rewards of a session of test users, with the 95 % interval of the mean (bootstrap over users). Bold: what tuning in that "
             "simulator chooses, on other users.",
             _table(["policy", *names], returns),
-            "## What is lost by tuning elsewhere",
+            "## Gained (+) or lost (−) by tuning elsewhere",
             "Return in the simulator of the column of the policy that the simulator of the row chooses, less that of its own choice. "
             "● the interval excludes 0.",
             _table(["tuned in: chooses", *names], regrets),
             "## Do they rank alike?",
             "Kendall's tau-b of the returns of all policies on the test users; 1 is the same order. On the diagonal: the simulator with "
-            "itself on other people, the tuning users; what it lacks of 1 is noise.",
+            "itself on other people, the tuning users; what it lacks of 1 is noise.\n\n" + SHARED,
             _table(["", *names], taus),
         ]
         if knobs:

@@ -40,28 +40,34 @@ def drawn(transfer: Transfer) -> bytes:
     taus = np.array([[transfer.taus[a][b]["mean"] for b in names] for a in names], np.float64)
     m, p = len(names), len(rows)
     longest = max(len(_short(row["candidate"])) for row in rows)
-    figure = figures.Figure(figsize=(4.2 + 0.08 * longest + 1.9 * m, max(1.8 + 0.36 * p, 3.2 + 0.9 * m)), dpi=_DPI, layout="constrained")
+    figure = figures.Figure(figsize=(5.6 + 0.08 * longest + 1.9 * m, max(1.8 + 0.36 * p, 3.2 + 0.9 * m)), dpi=_DPI, layout="constrained")
     grid = figure.add_gridspec(2, 2, width_ratios=[1.2, 1])
     left, upper, lower = figure.add_subplot(grid[:, 0]), figure.add_subplot(grid[0, 1]), figure.add_subplot(grid[1, 1])
     texts = [[f"{row['returns'][n]['mean']:.2f}{' ★' if chosen[n] == row['candidate'] else ''}" for n in names] for row in rows]
-    _heat(left, gaps / scale, texts, [row["candidate"] for row in rows], names, ("RdBu", _WORST, -_WORST))
-    left.set_title("Return on test users\ncolour: against what the simulator chooses (★)")
-    _heat(upper, lost / scale, [[_marked(regrets[a][b]) for b in names] for a in names], names, names, ("RdBu", _WORST, -_WORST))
-    upper.set_title("Lost by tuning elsewhere\n● interval excludes 0")
+    _heat(left, gaps / scale, texts, [row["candidate"] for row in rows], names, ("RdBu", _WORST, -_WORST), "of the return of ★")
+    left.set_title("Return on test users\n★ what the simulator chooses")
+    marked = [[_marked(regrets[a][b]) for b in names] for a in names]
+    _heat(upper, lost / scale, marked, names, names, ("RdBu", _WORST, -_WORST), "of its own return")
+    upper.set_title("Gained (+) or lost (−) by tuning elsewhere\n● interval excludes 0")
     upper.set_ylabel("tuned in")
     upper.set_xlabel("judged in")
     labels = [["" if np.isnan(value) else f"{value:.2f}" for value in row] for row in taus]
-    _heat(lower, taus, labels, names, names, ("PuOr", -1.0, 1.0))
+    _heat(lower, taus, labels, names, names, ("PuOr", -1.0, 1.0), "τ")
     lower.set_title("Rank agreement, Kendall's τ\ndiagonal: on other users")
     file = io.BytesIO()
     figure.savefig(file, format="png")
     return file.getvalue()
 
 
-def _heat(axes: Any, values: Doubles, texts: Texts, rows: list[str], columns: list[str], colors: tuple[str, float, float]) -> None:
-    """One heat map with a text in each field; colors: the map, and the values at its ends."""
+def _heat(
+    axes: Any, values: Doubles, texts: Texts, rows: list[str], columns: list[str], colors: tuple[str, float, float], legend: str
+) -> None:
+    """One heat map with a text in each field, and a bar that tells its colours: the map, and the values at its ends."""
     name, low, high = colors
-    axes.imshow(values, cmap=name, vmin=low, vmax=high, aspect="auto")
+    image = axes.imshow(values, cmap=name, vmin=low, vmax=high, aspect="auto")
+    ends = {"format": "{x:+.0%}", "extend": "both"} if high < 1 else {"format": "{x:+.1f}"}
+    bar = axes.figure.colorbar(image, ax=axes, label=legend, pad=0.02, **ends)
+    bar.outline.set_visible(False)
     axes.set_yticks(range(len(rows)), [_short(row) for row in rows])
     axes.set_xticks(range(len(columns)), [_short(column) for column in columns], rotation=20, ha="right", rotation_mode="anchor")
     axes.tick_params(length=0)

@@ -91,6 +91,8 @@ def transfer(
         if folder is not None:
             result, contents = result.files()
             folder.publish(contents)
+            if "transfer.png" not in contents:  # one of an earlier run shows something else
+                (folder.path / "transfer.png").unlink(missing_ok=True)
         return result
 
     try:

@@ -19,7 +19,7 @@ _RETURNS = "return: rewards of a session, mean over test users. ★ what tuning 
 _BOUND = " * reads the hidden mindset: a bound, not a competitor."
 _REGRETS = (
     "return in the column's simulator of what the row's chooses, less that of its own choice; ● the 95 % interval (bootstrap over users) "
-    "excludes 0."
+    "excludes 0 (red: lost, green: gained), ○ it does not."
 )
 _TAUS = (
     "Kendall's tau-b of the returns of all policies on the test users, with 95 % interval. On the diagonal: the simulator with itself on "
@@ -41,7 +41,7 @@ def tables(transfer: Transfer) -> Iterator[Table]:
         cells = [_return(row["returns"][name], best=chosen[name] == row["candidate"]) for name in names]
         returns.add_row(Text(plain(row["candidate"]) + (" *" if row["privileged"] else "")), *cells)
     yield returns
-    regrets = _table("what is lost by tuning elsewhere", "tuned in", names, _REGRETS)
+    regrets = _table("gained (+) or lost (−) by tuning elsewhere", "tuned in", names, _REGRETS)
     for a in chosen:
         regrets.add_row(Text(plain(a)), *(_regret(transfer.regrets[a][b]) for b in names))
     yield regrets

@@ -69,7 +69,7 @@ class Panel:
 
     def _opening(self, taken: Dataset) -> World:
         if not self._worlds:
-            self._worlds.append(opening_world(World(taken, self.split, Nobody()), self.users))
+            self._worlds.append(opening_world(World(taken, self.split, Nobody(), slate_size=1), self.users))
         return self._worlds[0]
 
     def scores(self, name: str, users: Ints, items: Ints) -> Floats:

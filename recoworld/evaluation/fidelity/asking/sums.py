@@ -8,34 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recoworld.evaluation.intervals import LEVEL
+from recoworld.evaluation.intervals import LEVEL, drawn_sums
+
+__all__ = [
+    "Doubles", "Json", "auc", "drawn_sums", "figure", "means", "moments", "pearson", "plain_figure", "ratio", "statistic",
+]  # fmt: skip
 
 Doubles = NDArray[np.float64]
 Json = dict[str, Any]
-RESAMPLES = 1000
-_CELLS = 1 << 22
 _STEPS = 200  # of scores, for `auc`
-
-
-def drawn_sums(values: NDArray[Any], users: NDArray[Any], *, resamples: int = RESAMPLES, seed: int = 0) -> Doubles:
-    """Column sums of `values` ``[s, c]`` over the sample and over resamples of its users ``[1 + resamples, c]``; the sample comes first.
-
-    users: whose row each is ``[s]``. The same seed draws the same users, so what is made of two such sums may be compared in pairs.
-    """
-    distinct, cluster = np.unique(users, return_inverse=True)
-    n = len(distinct)
-    sums = np.zeros((n, values.shape[1]))
-    np.add.at(sums, cluster, values)
-    out = np.empty((1 + resamples, sums.shape[1]))
-    out[0] = sums.sum(axis=0)
-    generator = np.random.Generator(np.random.PCG64(seed))
-    block = max(1, _CELLS // max(n, 1))
-    for start in range(0, resamples, block):
-        size = min(block, resamples - start)
-        chosen = generator.integers(n, size=(size, n)) + np.arange(size)[:, None] * n
-        times = np.bincount(chosen.ravel(), minlength=size * n).reshape(size, n)
-        out[1 + start : 1 + start + size] = times.astype(np.float64) @ sums
-    return out
 
 
 def figure(drawn: Doubles) -> Json:

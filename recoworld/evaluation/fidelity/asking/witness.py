@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from recoworld.datasets.cache import Arrays
+from recoworld.evaluation.fidelity.asking.checked import checked
 from recoworld.evaluation.fidelity.asking.panel import Panel
 from recoworld.evaluation.fidelity.asking.store import Answers
 from recoworld.luck import Luck, combine
@@ -30,6 +31,8 @@ class Witness:
     The order of a slate changes neither mood nor luck: moods hang on the user, the luck of `chances` and `stars` on the user and the
     slate's lowest item. Where the slate is shown, luck is that of the user's opening, whatever the slate holds; which slot gets which
     number of it is the simulator's affair.
+
+    What is no answer (NaN, a wrong shape) and what the simulator raises ends as `SimulatorFailed`: see `Checked`.
     """
 
     def __init__(
@@ -48,7 +51,7 @@ class Witness:
         build: makes the same simulator of another data set, None where nobody knows how. told: called with how many slates have just
         been answered by a user each; what was kept is not told of.
         """
-        self.name, self.simulator, self.panel, self.moods, self.build = name, simulator, panel, moods, build
+        self.name, self.simulator, self.panel, self.moods, self.build = name, checked(name, simulator), panel, moods, build
         self.told = told or (lambda slates: None)
         self._answers = answers or Answers(None)
         self.chunk = _CHUNK if self._answers.folder is None else _KEPT_CHUNK

@@ -6,9 +6,13 @@ All of the panel are asked in the log: it costs nothing, and held-out likes are 
 
 - `kendall_tau` judges whole sessions, `kendall_tau_first_slate` clicks on the first slate, which is nearer to what a log can see: later
   slates want items further down a policy's list, variety, and an answer to what happened.
-- `human` is how far the log agrees with itself: the order that one half of the people give against that of the other half.
+- `kendall_tau_personalised` is of those recommenders alone that read the user's history: that charts and chance are worse is easily seen.
+- `human` is how far the log agrees with itself: the order that one half of the people give against that of the other half. Half a log is
+  noisier than the whole one, so `kendall_tau_half_log` holds the simulator against either half and takes the mean: the figure to put
+  beside `human`.
 - `decided` counts only pairs of recommenders whose difference excludes 0 for both judges; `disputed` are those of them that they disagree
-  about, each with the one that the log and the one that the simulator puts first.
+  about, each with the one that the log and the one that the simulator puts first. Pairs are chosen by what was found, so there is no
+  interval.
 """
 
 from __future__ import annotations
@@ -21,14 +25,14 @@ from recoworld.evaluation.agreement import kendall_tau_rows, tau_interval
 from recoworld.evaluation.fidelity.asking.panel import Panel
 from recoworld.evaluation.fidelity.asking.sums import Doubles, Json, drawn_sums, figure, ratio
 from recoworld.evaluation.fidelity.asking.witness import Witness
-from recoworld.evaluation.fidelity.measures.roster import SIZE, roster
+from recoworld.evaluation.fidelity.measures.roster import IMPERSONAL, SIZE, roster
 from recoworld.evaluation.fidelity.measures.sessions import NOTHING_LIKED, held_out, later_world, opened, played, slates, some
 from recoworld.evaluation.intervals import LEVEL
 from recoworld.types import Bools
 
 
 def measure(witness: Witness) -> Json:
-    """Tau of sessions and of first slates, the ceiling, the decided pairs, and both judges' figures of every recommender."""
+    """Taus, each with its ceiling, the decided pairs, and both judges' figures of every recommender."""
     panel = witness.panel
     users, world, later = some(panel), opened(witness), later_world(panel)
     names, log, returned, clicks = [], [], [], []
@@ -47,10 +51,13 @@ def measure(witness: Witness) -> Json:
     playing = np.isin(panel.users, users)
     of_value, of_first = (_means(_spread(columns, playing), panel, playing) for columns in (value, first))
     ceiling = {"human": _tau(kendall_tau_rows(of_log[1], of_log[2]))}
+    half_log = np.mean([kendall_tau_rows(half, of_value) for half in of_log[1:]], axis=0)
     return {
         "users": len(users),
         "users_in_log": int(found.sum()),
         "kendall_tau": _tau(kendall_tau_rows(of_log[0], of_value)) | ceiling,
+        "kendall_tau_half_log": _tau(half_log) | ceiling,
+        "kendall_tau_personalised": _personalised(names, of_log, of_value),
         "kendall_tau_first_slate": _tau(kendall_tau_rows(of_log[0], of_first)) | ceiling,
         **decided(names, of_log[0], of_value),
         "policies": _table(names, {"ndcg@10": of_log[0], "return": of_value, "first_clicks": of_first}),
@@ -76,6 +83,17 @@ def _means(values: Doubles, panel: Panel, among: Bools) -> Doubles:
     return ratio(sums[:, :-1], np.broadcast_to(sums[:, -1:], sums[:, :-1].shape))
 
 
+def _personalised(names: list[str], of_log: list[Doubles], value: Doubles) -> Json:
+    """The tau of sessions over the recommenders that read the user's history; of_log: of all people, and of either half."""
+    mine = [place for place, name in enumerate(names) if name not in IMPERSONAL]
+    if len(mine) < 2:
+        return {"value": None, "low": None, "high": None, "policies": len(mine)}
+    whole, one, other = (judged[:, mine] for judged in of_log)
+    half_log = np.mean([kendall_tau_rows(half, value[:, mine]) for half in (one, other)], axis=0)
+    beside = {"half_log": _tau(half_log), "human": _tau(kendall_tau_rows(one, other)), "policies": len(mine)}
+    return _tau(kendall_tau_rows(whole, value[:, mine])) | beside
+
+
 def _tau(drawn: Doubles) -> Json:
     """The figure of a tau on the sample and its resamples ``[1 + r]``; why not by percentiles, says `tau_interval`."""
     interval = tau_interval(float(drawn[0]), drawn[1:])
@@ -96,8 +114,8 @@ def decided(names: list[str], log: Doubles, value: Doubles) -> Json:
         first, second = names[one[pair]], names[other[pair]]
         upright = gaps[0][0, pair] > 0
         disputed.append({"log": first if upright else second, "simulator": second if upright else first})
-    tau = _tau(agree.mean(axis=1) if len(sure) else np.full(1, np.nan))
-    return {"decided": {"pairs": len(sure), "of": len(one), "kendall_tau": tau}, "disputed": disputed}
+    tau = float(agree[0].mean()) if len(sure) else None
+    return {"decided": {"pairs": len(sure), "of": len(one), "kendall_tau": {"value": tau}}, "disputed": disputed}
 
 
 def _excludes_zero(gaps: Doubles) -> Bools:

@@ -12,6 +12,10 @@ from recoworld.evaluation.fidelity.asking.sums import Json, drawn_sums, figure, 
 from recoworld.evaluation.fidelity.asking.witness import Witness
 from recoworld.evaluation.fidelity.measures.transcripts import transcript
 
+ANCHOR = (
+    "the rows of rates hold what simulated people do under EASE beside the figures of a video feed, QK-video: other people, an anchor and "
+    "no test"
+)
 TENREC = {"clicked": 0.288, "liked": 0.071, "shared": 0.008}
 """Clicks per impression, and likes and shares per click."""
 

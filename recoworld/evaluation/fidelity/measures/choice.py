@@ -29,13 +29,23 @@ def asks(witness: Witness) -> int:
 
 
 def measure(witness: Witness) -> Json:
-    """Each kind of negatives at 1 + 19, and under ``_5`` at 1 + 4."""
-    kinds = {(negatives, size): choices(witness.panel, negatives, size=size) for negatives in NEGATIVES for size in SIZES}
+    """Each kind of negatives at 1 + 19, and under ``_5`` at 1 + 4; ``{"skipped": why}`` for what a small catalogue does not have."""
+    found: Json = {}
+    kinds: dict[str, Questions] = {}
+    for negatives in NEGATIVES:
+        for size in SIZES:
+            name = negatives if size == 20 else f"{negatives}_{size}"
+            found[name] = {}  # in the order of the report
+            try:
+                kinds[name] = choices(witness.panel, negatives, size=size)
+            except ConfigError as error:
+                found[name] = {"skipped": str(error)}
+    if not kinds:
+        return {"skipped": str(found[NEGATIVES[0]]["skipped"])}
     scores = _scores(witness.panel, list(kinds.values()))
-    return {
-        negatives if size == 20 else f"{negatives}_{size}": _answered(witness, asked, {name: each[i] for name, each in scores.items()})
-        for i, ((negatives, size), asked) in enumerate(kinds.items())
-    }
+    for i, (name, asked) in enumerate(kinds.items()):
+        found[name] = _answered(witness, asked, {who: each[i] for who, each in scores.items()})
+    return found
 
 
 def _scores(panel: Panel, kinds: list[Questions]) -> dict[str, list[Floats]]:

@@ -26,10 +26,10 @@ from numpy.typing import NDArray
 
 from recoworld.dialogues import Corpus, Dialogue, DialogueReader, prefixes, verdict
 from recoworld.errors import ConfigError
-from recoworld.evaluation.fidelity.asking.bootstrap import RESAMPLES, bootstrap
 from recoworld.evaluation.fidelity.asking.sums import Json, figure
 from recoworld.evaluation.fidelity.measures.terseness import count_words, terseness
-from recoworld.evaluation.fidelity.measures.tracking import AGREEMENT, LEVELS, agreement, codes, spearman, spearman_codes
+from recoworld.evaluation.fidelity.measures.tracking import AGREEMENT, LEVELS, RESAMPLES, agreement, codes, spearman, spearman_codes
+from recoworld.evaluation.intervals import drawn_figures
 from recoworld.types import Ints
 
 __all__ = ["FIGURES", "measure", "terseness"]
@@ -59,11 +59,11 @@ class _Cases:
             return {name: figure(np.full(1, np.nan)) for name in FIGURES}
         score, mean, n = codes(self.score), codes(self.mean), int(self.cluster.max()) + 1
 
-        def statistic(chosen: Ints) -> Doubles:
-            weights = np.bincount(chosen, minlength=n)[self.cluster].astype(np.float64)
+        def statistic(times: Doubles) -> Doubles:
+            weights = times[self.cluster]
             return np.array([spearman_codes(score, mean, weights), *agreement(self.level, self.verdict, weights)])
 
-        drawn = bootstrap(statistic, n, resamples=resamples, seed=seed)
+        drawn = drawn_figures(statistic, n, resamples=resamples, seed=seed)
         return {name: figure(drawn[:, column]) for column, name in enumerate(FIGURES)}
 
 

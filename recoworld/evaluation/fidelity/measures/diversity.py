@@ -1,7 +1,8 @@
 """Diversity: are simulated people as unlike each other as people are? Language-model crowds collapse to one average person.
 
-The panel answers the same questions as the people did: of twenty items one is picked. A pick is a vector: the item's content and its place
-in the order of popularity. Each user's picks are dealt into two halves with means ``A_u`` and ``B_u``; then
+The panel answers the same questions as the people did: of twenty items (of half of a small catalogue) one is picked. A pick is a vector:
+the item's content and its place in the order of popularity. Each user's picks are dealt into two halves with means ``A_u`` and ``B_u``;
+then
 
     between = mean over u, v != u of |A_u - B_v|^2,   within = mean over u of |A_u - B_u|^2,   ratio = sqrt(between / within)
 
@@ -22,11 +23,13 @@ import numpy as np
 
 from recoworld.evaluation.fidelity.asking.panel import Panel
 from recoworld.evaluation.fidelity.asking.questions import Questions, choices, nth
-from recoworld.evaluation.fidelity.asking.sums import Doubles, Json, drawn_sums, figure
+from recoworld.evaluation.fidelity.asking.sums import Doubles, Json, drawn_sums, figure, ratio
 from recoworld.evaluation.fidelity.asking.witness import Witness
 from recoworld.evaluation.fidelity.measures.choice import shares, shares_of_counts
 from recoworld.types import Floats, Ints
 
+SIZE = 20
+"""Items of a question."""
 MOST = 20
 """Questions a user."""
 
@@ -39,8 +42,10 @@ def asks(witness: Witness) -> int:
 def measure(witness: Witness) -> Json:
     """Ratios of the simulator's picks, the people's, the crowd's and blind ones on the same questions."""
     panel = witness.panel
-    asked = choices(panel, "random", most=MOST)
+    asked = choices(panel, "random", size=max(2, min(SIZE, len(panel.truth.catalog) // 2)), most=MOST)
     asked = asked.take(_often(asked.users) >= 4)
+    if len(np.unique(asked.users)) < 2:
+        return {"skipped": "fewer than two of the users who are asked took four new items after the visible part of the log"}
     luck = np.random.Generator(np.random.PCG64([panel.seed, 6])).random((2, len(asked.users)))
     crowd = shares_of_counts(panel.known.catalog.popularity[asked.items])
     moods = [drawn(shares(witness.chances(asked.users, asked.items, moods=1, salt=salt)), luck[0]) for salt in (0, 1)]
@@ -57,8 +62,8 @@ def measure(witness: Witness) -> Json:
         found = {who: _ratio(x[asked.items[np.arange(len(at)), at]], asked.users, half, panel.seed) for who, at in picks.items()}
         figures = {who: figure(value) for who, value in found.items()}
         out[name] = figures.pop("value") | figures
-        out[name]["relative_to_human"] = figure(found["value"] / found["human"])
-        out[name]["excess_relative_to_human"] = figure((found["value"] - 1) / (found["human"] - 1))
+        out[name]["relative_to_human"] = figure(ratio(found["value"], found["human"]))
+        out[name]["excess_relative_to_human"] = figure(ratio(found["value"] - 1, found["human"] - 1))
     return out
 
 
@@ -93,7 +98,8 @@ def _ratio(x: Doubles, users: Ints, half: Ints, seed: int) -> Doubles:
     squares = (a * a).sum(axis=1) + (b * b).sum(axis=1)
     columns = np.concatenate([np.stack([np.ones(len(a)), squares, (a * b).sum(axis=1)], axis=1), a, b], axis=1)
     n, square, cross, *both = np.split(drawn_sums(columns, distinct, seed=seed), [1, 2, 3, 3 + x.shape[1]], axis=1)
-    within = (square - 2 * cross) / n
-    all_pairs = square / n - 2 * (both[0] * both[1]).sum(axis=1, keepdims=True) / n**2  # over u and v, u = v too
-    between = (n * all_pairs - within) / (n - 1)
-    return np.sqrt(between / within)[:, 0]
+    with np.errstate(divide="ignore", invalid="ignore"):  # one user, or answers all alike: NaN
+        within = (square - 2 * cross) / n
+        all_pairs = square / n - 2 * (both[0] * both[1]).sum(axis=1, keepdims=True) / n**2  # over u and v, u = v too
+        between = (n * all_pairs - within) / (n - 1)
+        return np.sqrt(between / within)[:, 0]

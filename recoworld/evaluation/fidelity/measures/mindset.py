@@ -7,6 +7,7 @@ Three hundred users play whole sessions, half of them served by EASE, the others
 | foretells | whether low satisfaction after a turn, or its drop, foretells an instruction or a leave at the *next* turn: AUC |
 | hazard | rate of leaving at the next turn, by quartile of satisfaction |
 | variety, grounded, consistent | of the instructions, see `recoworld.evaluation.fidelity.measures.sayings` |
+| words | of an instruction: mean and quantiles; *human*: of the user's messages in a corpus of dialogues, where one is given |
 
 *turn*: what the number of the turn alone foretells. *nothing*: a coin. Instructions are looked for among those who have not just given
 one, for whoever has spoken waits for an answer first.
@@ -16,9 +17,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from recoworld.dialogues import Corpus
+from recoworld.errors import ConfigError
 from recoworld.evaluation.fidelity.asking.sums import Json, auc, drawn_sums, figure, means, ratio, statistic
 from recoworld.evaluation.fidelity.asking.witness import Witness
 from recoworld.evaluation.fidelity.measures.sayings import consistent, grounded, variety
+from recoworld.evaluation.fidelity.measures.terseness import terseness
 from recoworld.evaluation.fidelity.measures.transcripts import Transcript, slates_asked, transcript
 
 
@@ -27,8 +31,8 @@ def asks(witness: Witness) -> int:
     return slates_asked(witness)
 
 
-def measure(witness: Witness) -> Json:
-    """See the module's docstring."""
+def measure(witness: Witness, corpus: Corpus | None = None) -> Json:
+    """See the module's docstring. corpus: dialogues whose users' messages are counted beside the instructions."""
     panel, turns = witness.panel, transcript(witness)
     said = turns.take(turns.said)
     found: Json = {"sessions": len(np.unique(turns.users)), "turns": len(turns.users), "served": _served(turns, panel.seed)}
@@ -37,12 +41,23 @@ def measure(witness: Witness) -> Json:
     else:
         found |= {"foretells": {"skipped": f"nobody knows how satisfied the users of {witness.name!r} are"}}
     if not len(said.users):
-        return found | {name: {"skipped": "nobody gave an instruction"} for name in ("variety", "grounded", "consistent")}
+        return found | {name: {"skipped": "nobody gave an instruction"} for name in ("variety", "grounded", "consistent", "words")}
     return found | {
         "variety": variety(said, panel.known.catalog, panel.seed),
         "grounded": grounded(said, panel.known.catalog, panel.seed),
         "consistent": consistent(said, np.unique(turns.users), panel.known, panel.seed),
+        "words": words(said, corpus, panel.seed),
     }
+
+
+def words(said: Transcript, corpus: Corpus | None, seed: int) -> Json:
+    """Words of an instruction, each figure beside that of the corpus' users where there is one in which any says something."""
+    found: Json = terseness(said.text.tolist(), speakers=said.users, seed=seed)["words"]
+    try:
+        human = {} if corpus is None else terseness(corpus, seed=seed)["words"]
+    except ConfigError:  # no user says anything
+        human = {}
+    return {name: entry | ({"human": human[name]} if name in human else {}) for name, entry in found.items()}
 
 
 def _served(turns: Transcript, seed: int) -> Json:

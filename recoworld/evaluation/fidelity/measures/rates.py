@@ -1,7 +1,7 @@
 """Rates: do simulated people click, like, share, watch and leave as often, where and when people did, on the very slates that people saw?
 
-The slates that the panel was shown (`Dataset.impressions`) are put before the simulated users in the logged order, session by session.
-Sessions go on as the log has them, whether or not the simulated user would have left.
+The slates that the panel was shown after its visible part (`recoworld.evaluation.fidelity.asking.later`) are put before the simulated
+users in the logged order, session by session. Sessions go on as the log has them, whether or not the simulated user would have left.
 
 | key | is |
 |---|---|
@@ -14,6 +14,9 @@ Sessions go on as the log has them, whether or not the simulated user would have
 | turns | expected length of a session under these rates, up to the last turn that `LEAST` logged sessions reach |
 | watch | after a click: mean seconds and share of the duration, and the Kolmogorov-Smirnov distance of the seconds' distributions |
 | auc | by user: chance that an item clicked by the person has the higher simulated chance than one not clicked |
+| checks.impressions_clicks_known | clicks in these slates that the simulator is given: must be 0 |
+| checks.impressions_before | slates of those who are asked that came earlier, or may have |
+| checks.timed | whether the log tells when; if not, people's rates are too low (see `later_impressions`) |
 
 *human* is the log; in the rows of an error or a distance, one half of the people against the other. *global_rate* is one rate everywhere:
 of the users who are not asked; of leaving, the log's own. *one_value*: everyone watches for people's mean.
@@ -29,9 +32,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recoworld.evaluation.fidelity.asking.later import clicks_known, later_impressions
+from recoworld.evaluation.fidelity.asking.panel import Panel
 from recoworld.evaluation.fidelity.asking.sums import Json, figure, means, ratio
 from recoworld.evaluation.fidelity.asking.witness import Witness
-from recoworld.evaluation.fidelity.measures.anchors import anchored
+from recoworld.evaluation.fidelity.measures.anchors import ANCHOR, anchored
 from recoworld.evaluation.fidelity.measures.replayed import MOST, Replay, replayed, sessions_of
 from recoworld.evaluation.fidelity.measures.tallies import (
     Tally,
@@ -59,25 +64,37 @@ _STEPS = 50  # of the distribution of seconds
 
 def asks(witness: Witness) -> int:
     """User-slates that `measure` takes at most: where a simulator knows chances, each slate is asked about and shown."""
-    log = witness.panel.truth.impressions
-    if log is None:
+    panel = witness.panel
+    if panel.truth.impressions is None:
         return slates_asked(witness)
-    return min(int(np.isin(log.users, witness.panel.users).sum()), MOST) * (1 + isinstance(witness.simulator, Chooser))
+    log = later_impressions(panel.truth, panel.truth_split)
+    if log is None:
+        return 0
+    return min(int(np.isin(log.users, panel.users).sum()), MOST) * (1 + isinstance(witness.simulator, Chooser))
 
 
 def measure(witness: Witness) -> Json:
     """See the module's docstring; without impressions ``{"skipped": why, "simulated": rates beside anchors}``."""
     panel = witness.panel
-    log = panel.truth.impressions
-    if log is None:
-        why = f"the log {panel.truth.name!r} has no impressions: nobody knows what people were shown"
+    shown = panel.truth.impressions
+    if shown is None:
+        why = f"the log {panel.truth.name!r} has no impressions: nobody knows what people were shown; {ANCHOR}"
         return {"skipped": why, "simulated": anchored(witness)}
-    some = sessions_of(log, panel.users, seed=panel.seed)
-    if some is None:
-        return {"skipped": "no session of those who are asked was logged that a world can show"}
+    log = later_impressions(panel.truth, panel.truth_split)
+    some = None if log is None else sessions_of(log, panel.users, seed=panel.seed)
+    if log is None or some is None:
+        return {"skipped": "no session of those who are asked was logged after their visible part that a world can show"}
     not_asked = ~np.isin(log.users, panel.users)
     both = _Compared(seen=replayed(witness, some), others=log.take(not_asked) if not_asked.any() else some.log, seed=panel.seed)
-    return both.report(panel.known.catalog.popularity, panel.known.catalog.durations) | {"left_out": some.left_out}
+    found = both.report(panel.known.catalog.popularity, panel.known.catalog.durations)
+    return found | {"left_out": some.left_out, "checks": _checks(panel, shown, log, some.log)}
+
+
+def _checks(panel: Panel, shown: Impressions, later: Impressions, replayed: Impressions) -> Json:
+    """The facts of the module's docstring."""
+    before, after = (int(np.isin(log.users, panel.users).sum()) for log in (shown, later))
+    known = clicks_known(replayed, panel.known)
+    return {"impressions_clicks_known": known, "impressions_before": before - after, "timed": shown.times is not None}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

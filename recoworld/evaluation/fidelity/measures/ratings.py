@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from recoworld.evaluation.fidelity.asking.panel import Panel
 from recoworld.evaluation.fidelity.asking.questions import nth
-from recoworld.evaluation.fidelity.asking.sums import Doubles, Json, drawn_sums, figure, means, statistic
+from recoworld.evaluation.fidelity.asking.sums import Doubles, Json, drawn_sums, figure, means, ratio, statistic
 from recoworld.evaluation.fidelity.asking.witness import Witness
 from recoworld.types import Floats, Ints
 from recoworld.users import Interactions
@@ -92,20 +92,20 @@ def _measured(witness: Witness, users: Ints, items: Ints, stars: Floats) -> Json
 
 def distance(one: Doubles, other: Doubles) -> Doubles:
     """Kolmogorov-Smirnov distance of histograms ``[r, 5]``."""
-    cumulated = [np.cumsum(counts, axis=1) / counts.sum(axis=1, keepdims=True) for counts in (one, other)]
+    cumulated = [ratio(np.cumsum(counts, axis=1), counts.sum(axis=1, keepdims=True)) for counts in (one, other)]
     return np.asarray(np.abs(cumulated[0] - cumulated[1]).max(axis=1))
 
 
 def _mean(counts: Doubles) -> Doubles:
-    return np.asarray(counts @ STARS / counts.sum(axis=1))
+    return ratio(counts @ STARS, counts.sum(axis=1))
 
 
 def _low(counts: Doubles) -> Doubles:
-    return np.asarray(counts[:, :2].sum(axis=1) / counts.sum(axis=1))
+    return ratio(counts[:, :2].sum(axis=1), counts.sum(axis=1))
 
 
 def _shares(counts: Doubles) -> list[float]:
-    return [float(share) for share in counts / counts.sum()]
+    return [float(share) for share in counts / max(counts.sum(), 1)]
 
 
 def _errors(guess: NDArray[np.float64], stars: Floats, users: Ints, seed: int) -> Json:

@@ -10,6 +10,7 @@ import numpy as np
 
 from recoworld.batch import Batch
 from recoworld.datasets.cache import Arrays
+from recoworld.evaluation.fidelity.asking.later import named_sessions
 from recoworld.evaluation.fidelity.asking.witness import Witness
 from recoworld.impressions import Impressions, deeds
 from recoworld.luck import Luck, combine
@@ -58,9 +59,7 @@ class Replay(Batch):
 def sessions_of(log: Impressions, users: Ints, *, seed: int, most: int = MOST, longest: int = LONGEST) -> Logged | None:
     """Sessions of these users, drawn at random until there are `most` slates; one session at least, None where there is none."""
     mine = np.flatnonzero(np.isin(log.users, users))
-    number = np.arange(len(mine)) if log.sessions is None else log.sessions[mine].astype(np.int64)
-    names = np.stack([log.users[mine].astype(np.int64), number])
-    session = np.unique(names, axis=1, return_inverse=True)[1].reshape(-1)
+    session = np.arange(len(mine)) if log.sessions is None else named_sessions(log.users[mine], log.sessions[mine])
     broken = np.unique(session[repeated(log.slates[mine].astype(np.int64)).any(axis=1)])
     place = np.random.Generator(np.random.PCG64([seed, 10])).permutation(int(session.max(initial=-1)) + 1)
     order = np.lexsort((np.arange(len(mine)), place[session]))

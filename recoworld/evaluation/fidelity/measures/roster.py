@@ -77,6 +77,8 @@ VARIANTS: dict[str, Callable[[], Recommender]] = {
     "als, 8 factors": partial(ALS, factors=8),
     **{name: partial(Chart, name) for name in CHARTS},
 }
+IMPERSONAL = ("random", "popularity", *CHARTS)
+"""Those that show everybody the same, or anything: who is told from them alone has not been told from others by taste."""
 SIZE = len(REGISTERED) + len(VARIANTS)
 """Recommenders at most."""
 

@@ -116,7 +116,7 @@ def _played(witness: Witness, world: World, policy: Recommender, users: Ints) ->
 
 def later_world(panel: Panel) -> World:
     """The panel's people opening a session, with what they did later at hand: for `held_out`."""
-    return opening_world(World(panel.truth, panel.truth_split, Nobody()), panel.users)
+    return opening_world(World(panel.truth, panel.truth_split, Nobody(), slate_size=1), panel.users)
 
 
 def held_out(panel: Panel, world: World, policy: Recommender) -> Doubles:

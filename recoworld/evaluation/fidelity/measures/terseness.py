@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from recoworld.dialogues import Corpus, verdict
 from recoworld.errors import ConfigError
-from recoworld.evaluation.fidelity.asking.bootstrap import bootstrap
 from recoworld.evaluation.fidelity.asking.sums import Json, figure
-from recoworld.evaluation.fidelity.measures.tracking import DISSATISFIED, codes
+from recoworld.evaluation.fidelity.measures.tracking import DISSATISFIED, RESAMPLES, codes
+from recoworld.evaluation.intervals import drawn_figures
 from recoworld.types import Ints
 
 Doubles = NDArray[np.float64]
@@ -28,7 +28,7 @@ def count_words(text: str) -> int:
     return ideographs + len(_WORD.findall(_IDEOGRAPH.sub(" ", text) if ideographs else text))
 
 
-def terseness(source: Corpus | Sequence[str], *, seed: int = 0) -> Json:
+def terseness(source: Corpus | Sequence[str], *, speakers: Ints | None = None, seed: int = 0) -> Json:
     """How long the user's messages are, and how many of them are dissatisfied.
 
     | key | is |
@@ -38,7 +38,8 @@ def terseness(source: Corpus | Sequence[str], *, seed: int = 0) -> Json:
     | dissatisfied | share of the judged messages of which most judges say 1 or 2 |
 
     source: A corpus, of which the user's messages count; or sentences, e.g. simulated instructions, which nobody judged.
-    seed: Of the intervals, which resample dialogues (of sentences each by itself). Raises ConfigError without a message.
+    speakers: Who said each sentence ``[m]``; None: each somebody else. seed: Of the intervals, which resample dialogues, or speakers.
+    Raises ConfigError without a message.
     """
     if isinstance(source, Corpus):
         said = [(i, m) for i, dialogue in enumerate(source.dialogues) for m in dialogue.utterances if m.speaker == "user"]
@@ -46,23 +47,24 @@ def terseness(source: Corpus | Sequence[str], *, seed: int = 0) -> Json:
         words = np.array([count_words(m.text) for _, m in said], np.float64)
         low = np.array([verdict(m.satisfaction) < DISSATISFIED if m.satisfaction else np.nan for _, m in said], np.float64)
     else:
-        cluster, words = np.arange(len(source)), np.array([count_words(text) for text in source], np.float64)
+        cluster = np.arange(len(source)) if speakers is None else np.unique(speakers, return_inverse=True)[1].reshape(-1)
+        words = np.array([count_words(text) for text in source], np.float64)
         low = np.full(len(source), np.nan)
     if not len(words):
         raise ConfigError("terseness: got no message of a user; expected at least one")
-    n = int(cluster[-1]) + 1
+    n = int(cluster.max()) + 1
     order = np.argsort(words, kind="stable")
     judged, dissatisfied = np.isfinite(low), np.nan_to_num(low)
 
-    def statistic(chosen: Ints) -> Doubles:
-        weights = np.bincount(chosen, minlength=n)[cluster].astype(np.float64)
+    def statistic(times: Doubles) -> Doubles:
+        weights = times[cluster]
         rising = np.cumsum(weights[order])
         at = np.searchsorted(rising, np.array(QUANTILES) * rising[-1] - 1e-9)
         heard = weights[judged].sum()
         share = (weights * dissatisfied).sum() / heard if heard else np.nan
         return np.array([(weights * words).sum() / rising[-1], *words[order][at], share])
 
-    drawn = bootstrap(statistic, n, seed=seed)
+    drawn = drawn_figures(statistic, n, resamples=RESAMPLES, seed=seed)
     names = ["mean", *(f"q{round(100 * q)}" for q in QUANTILES)]
     lengths = {name: figure(drawn[:, column]) for column, name in enumerate(names)}
     return {"messages": len(words), "words": lengths, "dissatisfied": figure(drawn[:, -1])}

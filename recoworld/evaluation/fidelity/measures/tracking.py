@@ -17,6 +17,8 @@ Doubles = NDArray[np.float64]
 LEVELS = 5
 DISSATISFIED = 3
 """Levels below this one are dissatisfied: 1 "very dissatisfied", 2 "dissatisfied", 3 "normal" in USS."""
+RESAMPLES = 500
+"""Half of what ratios of sums have: here each resample is computed by itself."""
 AGREEMENT = ("balanced_accuracy", "f1", "uar", "kappa")
 
 

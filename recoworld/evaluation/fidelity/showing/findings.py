@@ -168,8 +168,9 @@ def forgets_itself(sections: Json) -> str | None:
 
 def knows_the_answers(sections: Json) -> str | None:
     """Anything held out is in what it was given."""
-    names = ("held_out_known", "later_known", "popularity_beyond", "training_users_asked")
-    known = {name: count for name in names if (count := value(sections, f"leakage/checks/{name}"))}
+    leakage, rates = ("held_out_known", "later_known", "popularity_beyond", "training_users_asked"), ("impressions_clicks_known",)
+    places = [*(f"leakage/checks/{name}" for name in leakage), *(f"rates/checks/{name}" for name in rates)]
+    known = {path.rpartition("/")[2]: count for path in places if (count := value(sections, path))}
     if not known:
         return None
     told = ", ".join(f"{name} {count:,.0f}" for name, count in known.items())

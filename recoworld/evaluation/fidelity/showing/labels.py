@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +11,16 @@ if TYPE_CHECKING:
     from matplotlib.text import Annotation
 
 _WAYS = ((1, 1), (1, -1), (-1, 1), (-1, -1), (2, 0), (-2, 0), (0, 1.5), (0, -1.5))
-_PLACES = [(far * dx, far * dy) for far in (4, 8, 14, 22) for dx, dy in _WAYS]
+_PLACES = [(far * dx, far * dy) for far in (4, 8, 14, 22, 32) for dx, dy in _WAYS]
 """Offsets in points, tried in turn."""
+_DOT = 4
+"""Pixels from the middle of a point to its edge."""
+_TOUCHES = 6
+"""Pixels from a point's edge within which a name is seen to be its own; farther off it gets a line."""
 
 
 def label(axes: Axes, x: Sequence[float], y: Sequence[float], names: Sequence[str], *, size: float = 8) -> None:
-    """Write each name where it meets no other name and no point, as near to its own point as can be."""
+    """Write each name where it meets no other name and no point, near to its own point and nearer to it than to any other."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.patheffects import withStroke
     from matplotlib.transforms import Bbox
@@ -23,24 +28,33 @@ def label(axes: Axes, x: Sequence[float], y: Sequence[float], names: Sequence[st
     canvas: Any = FigureCanvasAgg(axes.get_figure(root=True))
     canvas.draw()  # places depend on the layout
     renderer, inside = canvas.get_renderer(), axes.get_window_extent()
-    taken = [Bbox.from_extents(px - 4, py - 4, px + 4, py + 4) for px, py in axes.transData.transform(list(zip(x, y, strict=True)))]
+    points = [(float(px), float(py)) for px, py in axes.transData.transform(list(zip(x, y, strict=True)))]
+    taken = [Bbox.from_extents(px - _DOT, py - _DOT, px + _DOT, py + _DOT) for px, py in points]
     taken += [text.get_window_extent(renderer) for text in axes.texts]
-    for px, py, name in sorted(zip(x, y, names, strict=True), key=lambda point: -point[1]):
-        written = axes.annotate(name, (px, py), (0, 0), textcoords="offset points", fontsize=size, color="#333333")
+    for own in sorted(range(len(points)), key=lambda place: -y[place]):
+        others = points[:own] + points[own + 1 :]
+        written = axes.annotate(names[own], (x[own], y[own]), (0, 0), textcoords="offset points", fontsize=size, color="#333333")
         written.set_path_effects([withStroke(linewidth=2, foreground="white")])
         tried = []
         for place in _PLACES:
             box = _moved(written, place).get_window_extent(renderer)
             out = (box.x0 < inside.x0) + (box.x1 > inside.x1) + (box.y0 < inside.y0) + (box.y1 > inside.y1)
-            tried.append((sum(box.overlaps(other) for other in taken) + 2 * out, place, box))
+            near = _distance(points[own], box)
+            strange = any(_distance(other, box) <= near + 1 for other in others) * (0.5 if near > _DOT + _TOUCHES else 1)
+            tried.append((sum(box.overlaps(other) for other in taken) + 2 * out + strange, place, box, near))
             if not tried[-1][0]:
                 break
-        _, place, box = min(tried, key=lambda one: one[0])
+        _, place, box, near = min(tried, key=lambda one: one[0])
         _moved(written, place)
         taken.append(box)
-        if max(map(abs, place)) > 10:
-            line = {"arrowstyle": "-", "color": "#BBBBBB", "linewidth": 0.6}
-            axes.annotate("", (px, py), place, textcoords="offset points", arrowprops=line)
+        if near > _DOT + _TOUCHES:
+            line = {"arrowstyle": "-", "color": "#999999", "linewidth": 0.7, "shrinkA": 0, "shrinkB": 0}
+            axes.annotate("", (x[own], y[own]), place, textcoords="offset points", arrowprops=line)
+
+
+def _distance(point: tuple[float, float], box: Any) -> float:
+    """From a point to the nearest of a box, 0 inside; in pixels."""
+    return math.hypot(max(box.x0 - point[0], 0, point[0] - box.x1), max(box.y0 - point[1], 0, point[1] - box.y1))
 
 
 def _moved(written: Annotation, place: tuple[float, float]) -> Annotation:

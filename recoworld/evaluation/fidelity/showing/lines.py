@@ -35,6 +35,8 @@ class Line:
     trivial: dict[str, str | float] = field(default_factory=dict)
     """Name -> path, or the number that it is."""
     best: str | None = None
+    by_construction: bool = False
+    """Whether a behavioural simulator has it from its equations, or was tuned to it: then it is no merit."""
 
 
 def _choice(words: str, kind: str, metric: str, *, better: Better = "more", form: str = ".3f", best: bool = True) -> Line:
@@ -54,7 +56,7 @@ def _choice(words: str, kind: str, metric: str, *, better: Better = "more", form
 
 
 def _alignment(words: str, mix: str, says: str, metric: str) -> Line:
-    names = {"popularity": "popularity", "always_yes": "always yes", "coin": "a coin"}
+    names = {"popularity": "popularity", "always_yes": "always yes", "always_no": "always no", "coin": "a coin"}
     return Line(
         section="alignment",
         words=words,
@@ -66,7 +68,8 @@ def _alignment(words: str, mix: str, says: str, metric: str) -> Line:
 
 def _foretells(words: str, event: str) -> Line:
     path = f"foretells/{event}"
-    return Line(section="mindset", words=words, path=f"{path}/level", trivial={"number of the turn": f"{path}/level/turn", "nothing": 0.5})
+    trivial: dict[str, str | float] = {"number of the turn": f"{path}/level/turn", "nothing": 0.5}
+    return Line(section="mindset", words=words, path=f"{path}/level", trivial=trivial, by_construction=True)
 
 
 LINES = (
@@ -79,6 +82,7 @@ LINES = (
     _choice("calibration error (ECE)", "popularity_matched", "ece", better="less", best=False),
     _alignment("right at 1:1, tuned cut", "1:1", "tuned", "accuracy"),
     _alignment("right at 1:1, as it acts", "1:1", "as_it_acts", "accuracy"),
+    _alignment("right at 1:9, tuned cut", "1:9", "tuned", "accuracy"),
     _alignment("F1 at 1:9, tuned cut", "1:9", "tuned", "f1"),
     Line(
         section="ratings",
@@ -168,7 +172,22 @@ LINES = (
         words="Kendall's tau, sessions",
         path="kendall_tau",
         form=".2f",
-        people="kendall_tau/human",
+        trivial={"no agreement": 0.0},
+    ),
+    Line(
+        section="policy_agreement",
+        words="... with half of the log",
+        path="kendall_tau_half_log",
+        form=".2f",
+        people="kendall_tau_half_log/human",
+        trivial={"no agreement": 0.0},
+    ),
+    Line(
+        section="policy_agreement",
+        words="... of personalised ones",
+        path="kendall_tau_personalised",
+        form=".2f",
+        people="kendall_tau_personalised/human",
         trivial={"no agreement": 0.0},
     ),
     Line(
@@ -176,7 +195,7 @@ LINES = (
         words="Kendall's tau, first slates",
         path="kendall_tau_first_slate",
         form=".2f",
-        people="kendall_tau/human",
+        people="kendall_tau_first_slate/human",
         trivial={"no agreement": 0.0},
     ),
     _foretells("foretells leaving (AUC)", "leave"),
@@ -187,6 +206,7 @@ LINES = (
         path="hazard/lowest_over_highest",
         form=".1f",
         trivial={"nothing": "hazard/lowest_over_highest/nothing"},
+        by_construction=True,
     ),
     Line(section="mindset", words="variety of instructions", path="variety/form_entropy", form=".0%", trivial={"one form": 0.0}),
     Line(
@@ -195,6 +215,7 @@ LINES = (
         path="grounded/all",
         form=".0%",
         trivial={"dealt at random": "grounded/all/chance"},
+        by_construction=True,
     ),
     Line(
         section="mindset",
@@ -202,23 +223,27 @@ LINES = (
         path="consistent/wanted",
         form=".0%",
         trivial={"dealt at random": "consistent/wanted/chance"},
+        by_construction=True,
     ),
+    Line(section="mindset", words="words of an instruction", path="words/mean", better="people", form=".1f", people="words/mean/human"),
     Line(section="rates", words="clicks a slot", path="clicked", better="people", form=".1%", people="clicked/human"),
     Line(
         section="rates",
-        words="clicks a slot (QK-video)",
+        words="clicks a slot v. QK-video",
         path="simulated/clicked",
         better="people",
         form=".1%",
         people="simulated/clicked/tenrec",
+        by_construction=True,
     ),
     Line(
         section="rates",
-        words="likes a click (QK-video)",
+        words="likes a click v. QK-video",
         path="simulated/liked",
         better="people",
         form=".1%",
         people="simulated/liked/tenrec",
+        by_construction=True,
     ),
     Line(
         section="rates",

@@ -113,15 +113,19 @@ def ratings(axes: Axes, sections: Json) -> None:
     """How many stars are given."""
     found = at(sections, "ratings/distribution")
     for offset, key, words, colour in ((-0.2, "human", "people", PEOPLE), (0.2, "simulated", "simulator", SIMULATOR)):
-        bars = axes.bar([star + offset for star in range(1, 6)], found[key], width=0.38, color=colour, label=words)
-        axes.bar_label(bars, [f"{share:.0%}" for share in found[key]], fontsize=8, padding=2)
+        shares = _shares(found.get(key))
+        if shares:
+            bars = axes.bar([star + offset for star in range(1, 6)], shares, width=0.38, color=colour, label=words)
+            axes.bar_label(bars, [f"{share:.0%}" for share in shares], fontsize=8, padding=2)
     axes.set(title="How many stars?", xlabel="stars", ylabel="share of the ratings")
-    axes.set_ylim(0, 1.2 * max(found["human"] + found["simulated"]))
+    axes.set_ylim(0, 1.2 * max([*_shares(found.get("human")), *_shares(found.get("simulated"))], default=1))
     axes.yaxis.set_major_formatter(_percent)
     axes.grid(False, axis="x")
     distance, floor = value(sections, "ratings/ks"), value(sections, "ratings/ks/human")
     among = "" if floor is None else f" (among people {floor:.3f})"
-    axes.legend(loc="upper left", title=f"KS distance {distance:.3f}{among}", title_fontsize=9, alignment="left")
+    words = "" if distance is None else f"KS distance {distance:.3f}{among}"
+    if axes.containers:
+        axes.legend(loc="upper left", title=words, title_fontsize=9, alignment="left")
 
 
 def diversity(axes: Axes, sections: Json) -> None:
@@ -187,7 +191,7 @@ def policies(axes: Axes, sections: Json) -> None:
     words = "" if tau is None else f"Kendall's tau {value(sections, 'policy_agreement/kendall_tau'):.2f} ({tau[0]:.2f} to {tau[1]:.2f})"
     axes.set(title="Are recommenders ranked as in the log?", xlabel="log: NDCG@10 of what people liked later")
     axes.set_ylabel("simulator: value of a session")
-    axes.margins(0.12)
+    axes.margins(x=0.2, y=0.12)  # room for names
     axes.text(0.02, 0.98, words, transform=axes.transAxes, va="top", fontsize=9)
     label(axes, x, y, [row["name"] for row in rows])
 
@@ -201,7 +205,7 @@ PICTURES: dict[str, Callable[[Axes, Json], None]] = {
     "policies": policies,
 }
 NEEDS = {
-    "choice": "choice/random",
+    "choice": "choice/random/ndcg@10",
     "reliability": "choice/popularity_matched/reliability/0",
     "ratings": "ratings/distribution",
     "diversity": "diversity/ratio/value",
@@ -214,6 +218,11 @@ NEEDS = {
 def _bars(axes: Axes, places: list[float], paths: list[str], sections: Json, **style: Any) -> None:
     figures = [at(sections, path) for path in paths]
     axes.bar(places, [figure["value"] for figure in figures], yerr=_error(figures), **style)
+
+
+def _shares(found: Any) -> list[float]:
+    """Shares by star; none where they are undefined."""
+    return list(found) if isinstance(found, list) and all(share is not None for share in found) else []
 
 
 def _error(figures: list[Json]) -> list[list[float]]:

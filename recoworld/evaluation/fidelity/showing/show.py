@@ -21,14 +21,16 @@ SIGNS: dict[Mark, tuple[str, str]] = {
     "worse": ("×", "red"),
     "alike": ("=", "green"),
     "unlike": ("≠", "yellow"),
-    "": ("", ""),
+    "made": ("·", "dim"),
 }
 """Mark -> sign and colour."""
 LEGEND = (
     "sim.: the simulator, with the 95 % interval of its figure (bootstrap over users). people: the same figure of the log. trivial: the "
-    "best of what needs no simulator. best: the best of the package's recommenders. ● better than trivial, ○ not told apart from it, "
-    "× worse; = like people, ≠ unlike them. ↓ the less, the better."
+    "best of what needs no simulator. best: the best of the package's recommenders. ● better than trivial: their intervals lie apart; "
+    "○ they meet; × worse, and apart. = people's figure lies in the simulator's interval, ≠ outside. ↓ the less, the better."
 )
+_WORSE, _UNLIKE = "worse than trivial (×)", "unlike people (≠)"
+_MADE = " · follows from how such a simulator is made: no merit."
 _WIDE, _NARROW = 110, 72  # terminal columns from which on rows are named, and below which intervals are left out
 
 
@@ -36,11 +38,11 @@ def shown(report: Report, width: int = 80) -> Iterator[RenderableType]:
     """The table, the findings, what was skipped, the notes."""
     from rich.text import Text
 
-    yield terminal_table(report, width) if rows(report.sections) else Text(title(report), "italic")
+    yield terminal_table(report, width) if _rows(report) else Text(title(report), "italic")
     for said in report.findings:
         yield Text("finding: ", style="bold red") + Text(plain(said, 400))
-    if not report.findings and report.sections and not report.interrupted:
-        yield Text("No finding: none of the known failures of simulated users was seen in what was measured.")
+    if acquitted := no_finding(report):
+        yield Text(acquitted)
     for name, why in report.skipped.items():
         yield Text("skipped: ", style="yellow") + Text(f"{name}: {plain(why, 400)}")
     for note in report.notes:
@@ -55,7 +57,7 @@ def terminal_table(report: Report, width: int = 80) -> Table:
 
     table = Table(
         title=title(report),
-        caption=LEGEND,
+        caption=legend(report),
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         header_style="bold",
@@ -68,7 +70,7 @@ def terminal_table(report: Report, width: int = 80) -> Table:
             table.add_column(heading, justify="left" if heading == "95 %" else "right", style=style, no_wrap=True)
     table.add_column("", no_wrap=True)
     section = ""
-    for row in rows(report.sections):
+    for row in _rows(report):
         if row.section != section:
             if section:
                 table.add_section()
@@ -77,25 +79,25 @@ def terminal_table(report: Report, width: int = 80) -> Table:
         names = width >= _WIDE
         cells = [_number(row, row.people), _named(row, row.trivial, names), _named(row, row.best, names)]
         interval = [_interval(row)] if width >= _NARROW else []
-        table.add_row(f" {_words(row)}", _number(row, row.value), *interval, *cells, Text(*SIGNS[row.mark]))
+        table.add_row(f" {_words(row)}", _number(row, row.value), *interval, *cells, Text.assemble(*(SIGNS[mark] for mark in row.marks)))
     return table
 
 
 def markdown(report: Report) -> str:
     """Title, findings, table, what was skipped, notes."""
     out = [f"# {title(report)}", "", *(f"- **Finding.** {said}" for said in report.findings)]
-    if not report.findings and report.sections and not report.interrupted:
-        out.append("No finding: none of the known failures of simulated users was seen in what was measured.")
+    if acquitted := no_finding(report):
+        out.append(acquitted)
     out += ["", "| question | sim. | 95 % | people | trivial | best | |", "|---|---:|---|---:|---:|---:|---|"]
     section = ""
-    for row in rows(report.sections):
+    for row in _rows(report):
         if row.section != section:
             section = row.section
             out.append(f"| **{section.replace('_', ' ')}**: {HEADINGS[section]} | | | | | | |")
         cells = [_words(row), _number(row, row.value), _interval(row), _number(row, row.people)]
-        cells += [_named(row, row.trivial, True), _named(row, row.best, True), SIGNS[row.mark][0]]
+        cells += [_named(row, row.trivial, True), _named(row, row.best, True), "".join(SIGNS[mark][0] for mark in row.marks)]
         out.append(f"| {' | '.join(cells)} |")
-    out += ["", LEGEND, ""]
+    out += ["", legend(report), ""]
     out += [f"- Skipped: {name}: {plain(why, 400)}" for name, why in report.skipped.items()]
     out += [f"- Note: {note}" for note in report.notes]
     return "\n".join(out).rstrip() + "\n"
@@ -107,6 +109,26 @@ def title(report: Report) -> str:
     name, dataset = plain(about.get("simulator", "?"), 60), plain(about.get("dataset", "?"), 40)
     asked = f"fidelity of {name} to {about.get('users', 0):,} people of {dataset}, seed {about.get('seed', 0)}"
     return asked + (" (interrupted)" if report.interrupted else "")
+
+
+def legend(report: Report) -> str:
+    """What the columns and the marks mean."""
+    return LEGEND + (_MADE if any("made" in row.marks for row in _rows(report)) else "")
+
+
+def no_finding(report: Report) -> str | None:
+    """The sentence that says so, with what the marks say all the same; None where there are findings, or nothing was measured."""
+    measured = _rows(report)
+    if report.findings or report.interrupted or not measured:
+        return None
+    worse, unlike = (sum(mark in row.marks for row in measured) for mark in ("worse", "unlike"))
+    counted = [f"{n:,} {'figure is' if n == 1 else 'figures are'} {words}" for n, words in ((worse, _WORSE), (unlike, _UNLIKE)) if n]
+    more = f" But {', '.join(counted)}." if counted else ""
+    return f"No finding: none of the known failures of simulated users was seen in what was measured.{more}"
+
+
+def _rows(report: Report) -> list[Row]:
+    return rows(report.sections, behavioral=bool(report.settings.get("behavioral")))
 
 
 def _words(row: Row) -> str:

@@ -9,8 +9,9 @@ from recoworld.evaluation.fidelity.asking.sums import Json
 from recoworld.evaluation.fidelity.showing.findings import at, bounds, value
 from recoworld.evaluation.fidelity.showing.lines import LINES, Better, Line
 
-Mark = Literal["better", "even", "worse", "alike", "unlike", ""]
-"""Beside the best trivial figure: better, not told apart, worse. Where nothing is trivial, beside people: alike, unlike."""
+Mark = Literal["better", "even", "worse", "alike", "unlike", "made"]
+"""Beside the best trivial figure: better, not told apart, worse, by intervals that lie apart or meet. Beside people: alike where their
+figure lies in the simulator's interval, unlike where not. Made: a behavioural simulator has it by construction, and is not praised."""
 Named = tuple[str, float]
 
 
@@ -27,20 +28,20 @@ class Row:
     people: float | None
     trivial: Named | None
     best: Named | None
-    mark: Mark
+    marks: tuple[Mark, ...]
+    """At most one beside what is trivial, then at most one beside people."""
 
 
-def rows(sections: Json) -> list[Row]:
-    """The rows of what was measured, in the order of `LINES`."""
-    return [row for line in LINES if (row := _row(line, sections.get(line.section, {}))) is not None]
+def rows(sections: Json, *, behavioral: bool = False) -> list[Row]:
+    """The rows of what was measured, in the order of `LINES`. behavioral: whether the simulator is one (`Line.by_construction`)."""
+    return [row for line in LINES if (row := _row(line, sections.get(line.section, {}), behavioral)) is not None]
 
 
-def _row(line: Line, found: Json) -> Row | None:
+def _row(line: Line, found: Json, behavioral: bool) -> Row | None:
     number, interval = value(found, line.path), bounds(found, line.path)
     if number is None or interval is None:
         return None
     trivial = _best(line, found)
-    people = None if line.people is None else bounds(found, line.people)
     best = None if line.best is None else value(found, line.best)
     return Row(
         section=line.section,
@@ -52,7 +53,7 @@ def _row(line: Line, found: Json) -> Row | None:
         people=None if line.people is None else value(found, line.people),
         trivial=None if trivial is None else (trivial[0], trivial[1]),
         best=None if line.best is None or best is None else (str(at(found, f"{line.best}/name") or "best"), best),
-        mark=_mark(line.better, interval, None if trivial is None else trivial[2], people),
+        marks=("made",) if behavioral and line.by_construction else _marks(line, found, interval, None if trivial is None else trivial[2]),
     )
 
 
@@ -68,12 +69,12 @@ def _best(line: Line, found: Json) -> tuple[str, float, tuple[float, float]] | N
     return max(there, key=lambda entry: sign * entry[1], default=None)
 
 
-def _mark(better: Better, mine: tuple[float, float], trivial: tuple[float, float] | None, people: tuple[float, float] | None) -> Mark:
+def _marks(line: Line, found: Json, mine: tuple[float, float], trivial: tuple[float, float] | None) -> tuple[Mark, ...]:
+    marks: list[Mark] = []
     if trivial is not None:
         higher, lower = mine[0] > trivial[1], mine[1] < trivial[0]
-        if not higher and not lower:
-            return "even"
-        return "better" if higher == (better == "more") else "worse"
-    if people is None or people[0] == people[1]:
-        return ""  # nobody, or an anchor out of another world
-    return "unlike" if mine[0] > people[1] or mine[1] < people[0] else "alike"
+        marks.append("even" if not higher and not lower else "better" if higher == (line.better == "more") else "worse")
+    human, people = (None, None) if line.people is None else (value(found, line.people), bounds(found, line.people))
+    if human is not None and people is not None and people[0] < people[1]:  # else an anchor out of another world
+        marks.append("alike" if mine[0] <= human <= mine[1] else "unlike")
+    return tuple(marks)
