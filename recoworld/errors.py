@@ -2,6 +2,7 @@
 
     RecoWorldError
      |- ConfigError       (ValueError)   a setting is wrong: key, type or range
+     |   '- SimulatorFailed              a simulator under test raised an error, or said what is no answer
      |- UnknownName       (KeyError)     no such dataset, simulator, policy, reward or user; says what is near
      |- InvalidSlate      (ValueError)   a slate of the wrong length, range or type, or with repeated items
      |- SessionOver       (RuntimeError) a step after the user has left or the session was cut
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class RecoWorldError(Exception):
@@ -27,6 +29,13 @@ class RecoWorldError(Exception):
 
 class ConfigError(RecoWorldError, ValueError):
     """A setting is wrong: its key, its type or its range."""
+
+
+class SimulatorFailed(ConfigError):
+    """A simulator under test raised an error, or what it said is no answer; says which simulator, and where."""
+
+    report: Any = None
+    """What was finished before, where a report was being made (`recoworld.evaluation.fidelity.Report`)."""
 
 
 class UnknownName(RecoWorldError, KeyError):

@@ -14,7 +14,7 @@ import pytest
 from recoworld.datasets import inspired, load_corpus, redial, uss
 from recoworld.dialogues import Corpus, Dialogue, DialogueReader, Utterance, prefixes, stripped, verdict
 from recoworld.errors import ConfigError, DataCorrupt, DataMissing, UnknownName
-from recoworld.evaluation.fidelity.measures.dialogues import FIGURES, measure
+from recoworld.evaluation.fidelity.measures.dialogues import FIGURES, tracked
 from recoworld.evaluation.fidelity.measures.terseness import count_words, terseness
 from recoworld.evaluation.fidelity.measures.tracking import AGREEMENT, agreement, spearman
 from recoworld.evaluation.intervals import drawn_figures
@@ -364,7 +364,7 @@ def test_no_label_reaches_a_reader() -> None:
     corpus = random_corpus(20)
     assert isinstance(Told(lambda *_: 0.5), DialogueReader)
     reader = Told(lambda *_: 0.5)
-    measure(reader, corpus, resamples=2)
+    tracked(reader, corpus, resamples=2)
     assert len(reader.seen) == 80
     for dialogue in (*reader.seen, *map(stripped, corpus.dialogues)):
         assert shown(dialogue) == {"name", "utterances"}
@@ -383,7 +383,7 @@ def test_no_label_reaches_a_reader() -> None:
         for dialogue in corpus.dialogues
     ]
     again = Told(lambda *_: 0.5)
-    measure(again, Corpus(name="relabelled", dialogues=tuple(relabelled)), resamples=2)
+    tracked(again, Corpus(name="relabelled", dialogues=tuple(relabelled)), resamples=2)
     assert repr(again.seen) == repr(reader.seen)
 
 
@@ -394,7 +394,7 @@ def test_a_reader_sees_what_was_said_so_far() -> None:
     assert [len(prefix.utterances) for prefix in prefixes(dialogue, own_words=False)] == [1, 3, 5]
     assert prefixes(dialogue)[0].utterances[0].items == ("i0",)
     reader = Told(lambda *_: 0.5)
-    measure(reader, Corpus(name="x", dialogues=(dialogue,)), own_words=False, resamples=2)
+    tracked(reader, Corpus(name="x", dialogues=(dialogue,)), own_words=False, resamples=2)
     assert [len(prefix.utterances) for prefix in reader.seen] == [1, 3, 5]
 
 
@@ -460,7 +460,7 @@ def test_messages_of_one_dialogue_are_one_witness() -> None:
     corpus = random_corpus(60)
     longer = Corpus(name="x", dialogues=tuple(replace(d, utterances=d.utterances * 4) for d in corpus.dialogues))
     noise = dict(zip((d.name for d in corpus.dialogues), np.random.default_rng(3).random(60).tolist(), strict=True))
-    once, often = (measure(Told(lambda name, end: noise[name]), each)["rows"]["reader"]["rho"] for each in (corpus, longer))
+    once, often = (tracked(Told(lambda name, end: noise[name]), each)["rows"]["reader"]["rho"] for each in (corpus, longer))
     assert once["value"] == pytest.approx(often["value"])
     assert (once["low"], once["high"]) == (pytest.approx(often["low"]), pytest.approx(often["high"]))
     assert once["high"] - once["low"] > 0.2
@@ -468,18 +468,18 @@ def test_messages_of_one_dialogue_are_one_witness() -> None:
 
 def test_the_reader_that_knows_the_labels_is_perfect() -> None:
     corpus = random_corpus(30, judges=1)
-    result = measure(Told(means_of(corpus)), corpus, resamples=50)
+    result = tracked(Told(means_of(corpus)), corpus, resamples=50)
     for figure in result["rows"]["reader"].values():
         assert figure["value"] == pytest.approx(1)
         assert figure["low"] == pytest.approx(1)
     assert all(figure == NOTHING for figure in result["rows"]["human"].values())  # one judge has no others
     several = random_corpus(30)
-    assert measure(Told(means_of(several)), several, resamples=2)["rows"]["reader"]["rho"]["value"] == pytest.approx(1)
+    assert tracked(Told(means_of(several)), several, resamples=2)["rows"]["reader"]["rho"]["value"] == pytest.approx(1)
 
 
 @pytest.mark.parametrize("constant", [0.0, 0.3, 0.5, 1.0])
 def test_a_constant_says_nothing_and_beats_no_trivial_reader(constant: float) -> None:
-    rows = measure(Told(lambda *_: constant), random_corpus(50), resamples=50)["rows"]
+    rows = tracked(Told(lambda *_: constant), random_corpus(50), resamples=50)["rows"]
     reader = rows["reader"]
     assert reader["rho"] == NOTHING
     assert reader["kappa"]["value"] == pytest.approx(0, abs=1e-12)
@@ -494,7 +494,7 @@ def test_a_measurement_by_hand() -> None:
     """Labels fall from message to message, so position knows all; words are as many as ever, so length knows nothing."""
     dialogues = [talk(f"d{i}", (4, 4, 4), (3, 3, 4), (2, 3, 2), words=[5, 5, 5]) for i in range(6)]
     answers = {2: 0.76, 4: 0.2, 6: 0.3}  # levels 4, 2 and 2; the truth is 4, 3 and 2
-    result = measure(Told(lambda name, end: answers[end]), Corpus(name="x", dialogues=tuple(dialogues)), resamples=20)
+    result = tracked(Told(lambda name, end: answers[end]), Corpus(name="x", dialogues=tuple(dialogues)), resamples=20)
     reader, human, position, length = (result["rows"][name] for name in ("reader", "human", "position", "length"))
     assert (result["dialogues"], result["messages"], result["unanswered"]) == (6, 18, 0)
     assert reader["rho"]["value"] == pytest.approx(0.5)  # ranks 3 1 2 against 3 2 1
@@ -519,12 +519,12 @@ def test_a_satisfaction_is_the_nearest_level() -> None:
     labels = [(1,), (1,), (2,), (2,), (3,), (3,), (4,), (4,), (5,), (5,)]
     edges = [0.0, 0.124, 0.125, 0.374, 0.375, 0.624, 0.625, 0.874, 0.875, 1.0]
     corpus = Corpus(name="x", dialogues=tuple(talk(f"{i}", label) for i, label in enumerate(labels)))
-    figures = measure(Told(lambda name, _: edges[int(name)]), corpus, resamples=2)["rows"]["reader"]
+    figures = tracked(Told(lambda name, _: edges[int(name)]), corpus, resamples=2)["rows"]["reader"]
     assert [figures[name]["value"] for name in AGREEMENT] == pytest.approx([1, 1, 1, 1])
 
 
 def test_judges_who_agree_more_are_a_higher_ceiling() -> None:
-    rows = measure(Told(lambda *_: 0.5), random_corpus(200), resamples=50)["rows"]
+    rows = tracked(Told(lambda *_: 0.5), random_corpus(200), resamples=50)["rows"]
     human = rows["human"]
     assert 0.5 < human["rho"]["value"] < 0.95
     for name in FIGURES:
@@ -536,44 +536,44 @@ def test_judges_who_agree_more_are_a_higher_ceiling() -> None:
 def test_what_the_reader_does_not_answer_is_left_out_everywhere_and_counted() -> None:
     corpus = random_corpus(20)
     halved = Corpus(name="x", dialogues=tuple(replace(d, utterances=d.utterances[:4]) for d in corpus.dialogues))
-    partly = measure(Told(lambda name, end: 0.25 if end <= 4 else float("nan")), corpus, resamples=20)
-    half = measure(Told(lambda *_: 0.25), halved, resamples=20)
+    partly = tracked(Told(lambda name, end: 0.25 if end <= 4 else float("nan")), corpus, resamples=20)
+    half = tracked(Told(lambda *_: 0.25), halved, resamples=20)
     assert (partly["unanswered"], half["unanswered"]) == (40, 0)
     assert partly["rows"] == half["rows"]
-    none = measure(Told(lambda *_: float("nan")), corpus, resamples=2)
+    none = tracked(Told(lambda *_: float("nan")), corpus, resamples=2)
     assert none["unanswered"] == 80
     assert all(figure == NOTHING for row in none["rows"].values() for figure in row.values())
 
 
 def test_a_measurement_is_json_and_repeatable() -> None:
     corpus = random_corpus(30)
-    one, same, other = (measure(Told(means_of(corpus)), corpus, most=10, seed=seed, resamples=20) for seed in (4, 4, 5))
+    one, same, other = (tracked(Told(means_of(corpus)), corpus, most=10, seed=seed, resamples=20) for seed in (4, 4, 5))
     assert json.loads(json.dumps(one, allow_nan=False)) == one == same != other
     assert (one["dialogues"], one["messages"]) == (10, 40)
     reader = Told(lambda *_: 0.5)
-    measure(reader, corpus, most=29, resamples=2)
+    tracked(reader, corpus, most=29, resamples=2)
     assert len({dialogue.name for dialogue in reader.seen}) == 29
     assert set(one["rows"]) == {"reader", "human", "majority", "always dissatisfied", "position", "length"}
     assert all(set(row) == set(FIGURES) for row in one["rows"].values())
-    assert measure(Told(means_of(corpus)), corpus, most=99, resamples=2)["dialogues"] == 30
+    assert tracked(Told(means_of(corpus)), corpus, most=99, resamples=2)["dialogues"] == 30
 
 
 def test_what_cannot_be_measured_is_refused() -> None:
     corpus = random_corpus(5)
     for answer in (1.01, -0.01, float("inf")):
         with pytest.raises(ConfigError, match=r"satisfaction with dialogue 'd0' is .*expected a number in \[0, 1\]"):
-            measure(Told(lambda *_, answer=answer: answer), corpus)  # type: ignore[misc]  # bound at once
+            tracked(Told(lambda *_, answer=answer: answer), corpus)  # type: ignore[misc]  # bound at once
     with pytest.raises(ConfigError, match="no judged message"):
-        measure(Told(lambda *_: 0.5), Corpus(name="x", dialogues=(Dialogue(name="a", utterances=()),)))
+        tracked(Told(lambda *_: 0.5), Corpus(name="x", dialogues=(Dialogue(name="a", utterances=()),)))
     with pytest.raises(ConfigError, match="at least one dialogue"):
-        measure(Told(lambda *_: 0.5), corpus, most=0)
+        tracked(Told(lambda *_: 0.5), corpus, most=0)
 
     class Short:
         def satisfaction(self, dialogues: Sequence[Dialogue]) -> np.ndarray:
             return np.zeros(3)
 
     with pytest.raises(ConfigError, match="20 dialogues; expected one a dialogue"):
-        measure(Short(), corpus)
+        tracked(Short(), corpus)
 
 
 # terseness

@@ -19,12 +19,11 @@ from test_cli import recoworld, told
 
 from recoworld.datasets import load_dataset
 from recoworld.dialogues import Corpus, Dialogue, Utterance
-from recoworld.errors import ConfigError, RecoWorldError, UnknownName
+from recoworld.errors import ConfigError, RecoWorldError, SimulatorFailed, UnknownName
 from recoworld.evaluation.fidelity import Report, cost, fidelity
 from recoworld.evaluation.fidelity import plan as plans
 from recoworld.evaluation.fidelity.asking import store, witness
 from recoworld.evaluation.fidelity.asking.checked import Checked, checked
-from recoworld.evaluation.fidelity.asking.replies import SimulatorFailed
 from recoworld.evaluation.fidelity.candidate import candidate
 from recoworld.evaluation.fidelity.identity import contents_of
 from recoworld.evaluation.fidelity.measures.sessions import TURNS
@@ -124,8 +123,8 @@ def test_the_behavioural_user_has_none_of_these_faults(everything: tuple[Report,
         ),
         (
             "one_person",
-            {"diversity": {"ratio": fig(1.2, 1.1, 1.3, one_person=fig(1.0)), "excess_relative_to_human": fig(0.19)}},
-            {"diversity": {"ratio": fig(1.2, 1.1, 1.3, one_person=fig(1.0)), "excess_relative_to_human": fig(0.2)}},
+            {"diversity": {"across_moods": fig(1.2, 1.1, 1.3, one_person=fig(1.0), excess_relative_to_human=fig(0.19))}},
+            {"diversity": {"across_moods": fig(1.2, 1.1, 1.3, one_person=fig(1.0), excess_relative_to_human=fig(0.2))}},
         ),
     ],
 )
@@ -501,7 +500,7 @@ def reply(**changes: Any) -> Any:
 @pytest.mark.parametrize(
     ("method", "how", "words"),
     [
-        ("chances", lambda x: np.full_like(x, np.nan), r"'fakes_fidelity:Spoilt': chances\(...\) gave NaN for 80 of 80 items; expected numbers"),
+        ("chances", lambda x: np.full_like(x, np.nan), r"'fakes_fidelity:Spoilt': chances\(...\) gave NaN for 80 of 80 items; expected"),
         ("chances", lambda x: np.where(x > 0.5, np.float32(np.nan), x), r"gave NaN for \d+ of 80 items; expected .* 1, shape \(4, 20\)"),
         ("chances", lambda x: x * 3, r"gave numbers from .* to 2\.\d+; expected numbers from 0 to 1"),
         ("chances", lambda x: -x, r"gave numbers from -"),
@@ -518,7 +517,7 @@ def reply(**changes: Any) -> Any:
         ("begin", lambda x: None, r"begin\(...\) gave NoneType; expected a recoworld.types.Mindset"),
         ("begin", lambda x: replace(x, levels=x.levels[:, :4]), r"Mindset.levels = float32 of shape \(4, 4\)"),
         ("begin", lambda x: replace(x, levels=x.levels + 1), r"Mindset.levels = numbers from 1.5 to 1.5"),
-        ("begin", lambda x: replace(x, levels=np.where(np.arange(len(x.levels))[:, None] == 0, np.nan, x.levels)), r"levels = NaN for 5 of 20"),
+        ("begin", lambda x: replace(x, levels=np.where(x.intent[:, None].cumsum(axis=0) == -1, np.nan, x.levels)), r"levels = NaN for 5"),
         ("begin", lambda x: replace(x, interest=x.interest * np.nan), r"Mindset.interest = NaN"),
         ("respond", lambda x: x[0], r"respond\(...\) gave Feedback; expected a tuple"),
         ("respond", lambda x: (x[1], x[0]), r"respond\(...\) gave Mindset; expected a recoworld.types.Feedback"),
@@ -614,7 +613,7 @@ def test_what_is_finished_survives_a_simulator_that_raises(tmp_path: Path, secti
 
 @pytest.mark.parametrize("error", [ConfigError("my own"), RecoWorldError("my own"), UnknownName("thing", "my own", [])])
 def test_a_simulators_own_error_is_no_reason_to_skip(error: Exception) -> None:
-    with pytest.raises(SimulatorFailed, match="section 'consistency': .* raised .*my own"):
+    with pytest.raises(SimulatorFailed, match=r"section 'consistency': .* raised .*my own"):
         Fails(error).report(sections=("all",))
 
 
@@ -626,7 +625,7 @@ def test_who_cannot_be_built_again_has_failed() -> None:
         if len(built) > 1:
             raise ConfigError("not twice")
 
-    with pytest.raises(SimulatorFailed, match="section 'leakage': .*not twice"):
+    with pytest.raises(SimulatorFailed, match=r"section '\w+': .*not twice"):
         spoilt("build", build, sections=("all",))
     with pytest.raises(SimulatorFailed, match=r"'fakes_fidelity:Spoilt' raised ZeroDivisionError: division by zero \(.*test_fidelity.py"):
         spoilt("build", lambda _: 1 / 0)
@@ -961,15 +960,23 @@ def test_the_command_finds_a_module_in_the_current_folder(tmp_path: Path) -> Non
 
 
 def test_the_command_shows_what_is_finished_when_the_simulator_raises(monkeypatch: pytest.MonkeyPatch) -> None:
-    def raising(said: Any) -> Any:
-        if len(said) == 20 * 5:  # of no other section's questions
+    calls: list[str] = []
+    stop_at = 10**9
+
+    def spoil(_: Any, method: str, said: Any) -> Any:
+        calls.append(method)
+        if len(calls) == stop_at:
             raise ValueError("bad luck")
         return said
 
-    monkeypatch.setattr(fakes.Spoilt, "spoil", lambda self, method, said: raising(said) if method == "chances" else said)
-    done = recoworld("fidelity", "fakes_fidelity:Spoilt", "--users", 20, "--sections", "choice")
-    said = told(done)
-    assert "error: section 'choice': simulator 'fakes_fidelity:Spoilt' raised ValueError: bad luck (" in said
+    monkeypatch.setattr(fakes.Spoilt, "spoil", spoil)
+    arguments = ("fidelity", "fakes_fidelity:Spoilt", "--users", 20, "--sections")
+    assert recoworld(*arguments, "diversity").exit_code == 0
+    stop_at = len(calls) + 1  # the first call of the next section
+    calls.clear()
+    said = told(recoworld(*arguments, "diversity,consistency"))
+    assert "fidelity of fakes_fidelity:Spoilt to 20 people of mini" in said
+    assert "error: section 'consistency': simulator 'fakes_fidelity:Spoilt' raised ValueError: bad luck (" in said
 
 
 def test_ctrl_c_ends_with_130_and_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

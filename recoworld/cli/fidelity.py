@@ -49,7 +49,7 @@ def fidelity(
     from rich.console import Console
 
     from recoworld.datasets import load_corpus
-    from recoworld.evaluation.fidelity.asking.replies import SimulatorFailed
+    from recoworld.errors import SimulatorFailed
     from recoworld.evaluation.fidelity.plan import plan
     from recoworld.evaluation.fidelity.run import carried_out
 

@@ -2,8 +2,7 @@
 
 **From a log with impressions** (`Dataset.impressions`) the behavioural simulator's rates are fitted as `recoworld.simulators.calibration`
 says: base rates of click, like, comment, share and leaving, the weight of attraction, the effort. It cannot tell spreads between users,
-the mindset's speeds, and what instructions do. Clicks that are in the visible part of the log too are known to the simulator's taste, so
-the weight of attraction comes out somewhat high.
+the mindset's speeds, and what instructions do. Only what was shown after the visible part is read (`later_impressions`).
 
 **From a log without** (ratings, purchases: only what was taken is there) the weight of attraction is fitted
 (`recoworld.evaluation.calibration.coefficients`) on what training users took after their visible part, among items that they never met. The
@@ -37,6 +36,7 @@ from recoworld.errors import ConfigError
 from recoworld.evaluation.calibration.coefficients import ClickRate, fit_choices
 from recoworld.evaluation.calibration.correction import Correction, fit_correction
 from recoworld.evaluation.calibration.result import Calibrated, claim
+from recoworld.evaluation.fidelity.asking.later import later_impressions
 from recoworld.evaluation.fidelity.asking.panel import Panel, make_panel
 from recoworld.evaluation.fidelity.asking.questions import NEGATIVES, Negatives, Questions, choices
 from recoworld.evaluation.fidelity.asking.sums import Doubles, Json, means
@@ -187,9 +187,10 @@ def _fit(
     """Coefficients before and after, rates, and what there is to say. strangers: the simulator to whom the asked users are new."""
     if type(people) is not BehavioralSimulator or type(strangers) is not BehavioralSimulator:  # a subclass may have its own equations
         return {}, {}, ["Only the behavioural simulator's own coefficients can be fitted: here the correction alone is."]
-    if data.impressions is not None:
+    later = later_impressions(data, train.truth_split)
+    if later is not None:
         groups = np.concatenate([train.truth_split.train, train.truth_split.test])
-        shown = data.impressions.take(np.isin(data.impressions.users, groups))
+        shown = later.take(np.isin(later.users, groups))
         found = calibrate_rates(people, shown, test=train.truth_split.test, seed=seed)
         return (
             _changes(people.config, found.config, {}),

@@ -17,8 +17,9 @@ from recoworld.evaluation.fidelity.asking.witness import Witness
 from recoworld.evaluation.fidelity.candidate import candidate, coefficients
 from recoworld.evaluation.fidelity.desk import Desk
 from recoworld.evaluation.fidelity.identity import contents_of, manner_of
-from recoworld.evaluation.fidelity.sections import Section, chosen
+from recoworld.evaluation.fidelity.sections import chosen, section
 from recoworld.policies.params import whole
+from recoworld.simulators.behavioral import BehavioralSimulator
 from recoworld.version import __version__
 
 
@@ -29,7 +30,6 @@ class Plan:
     witness: Witness
     """One for all sections, which share what they let it play; it keeps its answers if they are slow to come."""
     sections: list[str]
-    corpus: Corpus | None
     settings: dict[str, Any]
     """Equal settings, equal figures."""
     desk: Desk
@@ -39,14 +39,10 @@ class Plan:
     notes: tuple[str, ...] = ()
     """What a reader of the report should know of who is asked."""
 
-    def section(self, name: str) -> Section:
-        """One of the sections."""
-        return Section(name=name, witness=self.witness, corpus=self.corpus)
-
     @property
     def estimate(self) -> cost.Estimate:
         """Of all sections."""
-        return cost.Estimate(slates={name: self.section(name).asks for name in self.sections}, pilot=self.pilot)
+        return cost.Estimate(slates={name: section(name).asks(self.witness) for name in self.sections}, pilot=self.pilot)
 
     @property
     def remaining(self) -> cost.Estimate:
@@ -87,6 +83,7 @@ def plan(
         "simulator_source": who.source,
         "simulator_answers": manner_of(asking),
         "made_already": who.build is None,
+        "behavioral": isinstance(people, BehavioralSimulator),  # of some figures it is plain from its equations what they are
         **{f"simulator.{name}": number for name, number in coefficients(people).items()},
         "native": getattr(people, "native", None),  # the compiled users agree with NumPy's but for knife-edges
         "dataset": panel.truth.name,
@@ -106,10 +103,10 @@ def plan(
         desk.keep_pilot(pilot)
     build = None if who.build is None else guarded(who.name, who.build)
     made_already = f"{who.name!r} was made already, before this report hid anything: whether it knows the answers cannot be told."
+    answers = desk.answers() if pilot.slow else None
     return Plan(
-        witness=Witness(who.name, people, panel, moods=moods, answers=desk.answers() if pilot.slow else None, build=build),
+        witness=Witness(who.name, people, panel, moods=moods, answers=answers, build=build, corpus=dialogues),
         sections=names,
-        corpus=dialogues,
         settings=facts,
         desk=desk,
         pilot=pilot,

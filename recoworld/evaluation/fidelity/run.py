@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from recoworld.dialogues import Corpus
-from recoworld.errors import ConfigError, MissingExtra
-from recoworld.evaluation.fidelity.asking.replies import SimulatorFailed
+from recoworld.errors import ConfigError, MissingExtra, SimulatorFailed
 from recoworld.evaluation.fidelity.asking.sums import Json
 from recoworld.evaluation.fidelity.plan import Plan, plan
-from recoworld.evaluation.fidelity.sections import SECTIONS
+from recoworld.evaluation.fidelity.sections import SECTIONS, section
 from recoworld.evaluation.fidelity.showing.report import Report
 
 Stage = Literal["kept", "skipped", "run", "done"]
@@ -121,12 +120,12 @@ def carried_out(todo: Plan, progress: Progress | None = None) -> Report:
 
 def _measured(todo: Plan, name: str, tell: Callable[..., None]) -> tuple[Json, float]:
     start, total = time.perf_counter(), 0
-    section = todo.section(name)
+    module = section(name)
     todo.witness.told = lambda slates: tell(name, "run", slates, total)
     try:
-        total = section.asks
+        total = int(module.asks(todo.witness))
         tell(name, "run", 0, total)
-        found = section.measure()
+        found = dict(module.measure(todo.witness))
     except SimulatorFailed:
         raise
     except (MissingExtra, ConfigError) as error:  # anything else is a bug of ours

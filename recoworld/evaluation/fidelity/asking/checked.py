@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from recoworld.errors import RecoWorldError
+from recoworld.errors import RecoWorldError, SimulatorFailed
 from recoworld.evaluation.fidelity.asking import replies
-from recoworld.evaluation.fidelity.asking.replies import SimulatorFailed
 from recoworld.luck import Luck
 from recoworld.types import Feedback, Floats, History, Ints, Mindset, Slates, UserSimulator
 

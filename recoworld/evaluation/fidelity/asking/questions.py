@@ -95,7 +95,8 @@ def _shuffled(panel: Panel, users: Ints, targets: Ints, size: int, negatives: Ne
         answered[rows] = np.isfinite(np.take_along_axis(luck, drawn[rows], axis=1)).all(axis=1)
     if not answered.any():
         like = "" if negatives == "random" else f" and that match what it took ({negatives})"
-        raise ConfigError(f"data set {panel.truth.name!r}: nobody who is asked has {size - t} items left that it never met{like}; ask for fewer")
+        left = f"{size - t} items left that it never met{like}"
+        raise ConfigError(f"data set {panel.truth.name!r}: nobody who is asked has {left}; ask for fewer")
     items = np.concatenate([targets, drawn], axis=1)[answered]
     mixed = np.argsort(rng.random(items.shape), axis=1)
     return Questions(users=users[answered], items=np.take_along_axis(items, mixed, axis=1), taken=mixed < t)

@@ -10,19 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from recoworld.errors import ConfigError
+from recoworld.errors import SimulatorFailed
 from recoworld.types import LEVELS, Feedback, Instruction, Mindset
 
 _SLACK = 1e-6  # of float32
 _SUM = 1e-3  # how far the five ratings may be from 1 in all
 _WORDS = {"f": "floats", "b": "booleans", "iu": "integers"}
-
-
-class SimulatorFailed(ConfigError):
-    """A simulator raised an error, or what it said is no answer; says which simulator, and where."""
-
-    report: Any = None
-    """What was finished before, a `Report`, where a report was being made."""
 
 
 def chances(where: str, said: Any, shape: tuple[int, ...]) -> None:

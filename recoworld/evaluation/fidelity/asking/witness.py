@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from recoworld.datasets.cache import Arrays
+from recoworld.dialogues import Corpus
 from recoworld.evaluation.fidelity.asking.checked import checked
 from recoworld.evaluation.fidelity.asking.panel import Panel
 from recoworld.evaluation.fidelity.asking.store import Answers
@@ -45,12 +46,14 @@ class Witness:
         answers: Answers | None = None,
         build: Callable[[Dataset, Split], UserSimulator] | None = None,
         told: Callable[[int], None] | None = None,
+        corpus: Corpus | None = None,
     ) -> None:
         """moods: openings over which an answer is averaged: what the user came for, how rested it is. answers: kept ones.
 
         build: makes the same simulator of another data set, None where nobody knows how. told: called with how many slates have just
-        been answered by a user each; what was kept is not told of.
+        been answered by a user each; what was kept is not told of. corpus: judged dialogues, for simulators that read.
         """
+        self.corpus = corpus
         self.name, self.simulator, self.panel, self.moods, self.build = name, checked(name, simulator), panel, moods, build
         self.told = told or (lambda slates: None)
         self._answers = answers or Answers(None)
@@ -69,7 +72,7 @@ class Witness:
 
     def beside(self, name: str, simulator: UserSimulator, panel: Panel | None = None) -> Witness:
         """Another simulator, or other people, asked as this one is. name: what is other, by which the answers are told apart."""
-        settings: Any = {"moods": self.moods, "answers": self._answers, "build": self.build, "told": self.told}
+        settings: Any = {"moods": self.moods, "answers": self._answers, "build": self.build, "told": self.told, "corpus": self.corpus}
         return Witness(f"{self.name}, {name}", simulator, panel or self.panel, **settings)
 
     def kept(self, question: tuple[Any, ...], ask: Callable[[], Arrays]) -> Arrays:

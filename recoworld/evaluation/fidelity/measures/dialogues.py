@@ -27,12 +27,13 @@ from numpy.typing import NDArray
 from recoworld.dialogues import Corpus, Dialogue, DialogueReader, prefixes, verdict
 from recoworld.errors import ConfigError
 from recoworld.evaluation.fidelity.asking.sums import Json, figure
+from recoworld.evaluation.fidelity.asking.witness import Witness
 from recoworld.evaluation.fidelity.measures.terseness import count_words, terseness
 from recoworld.evaluation.fidelity.measures.tracking import AGREEMENT, LEVELS, RESAMPLES, agreement, codes, spearman, spearman_codes
 from recoworld.evaluation.intervals import drawn_figures
 from recoworld.types import Ints
 
-__all__ = ["FIGURES", "measure", "terseness"]
+__all__ = ["FIGURES", "asks", "measure", "terseness", "tracked"]
 
 Doubles = NDArray[np.float64]
 
@@ -67,7 +68,25 @@ class _Cases:
         return {name: figure(drawn[:, column]) for column, name in enumerate(FIGURES)}
 
 
-def measure(
+def asks(witness: Witness) -> int:
+    """Judged messages that `measure` lets a simulator read."""
+    reads = witness.corpus is not None and isinstance(witness.simulator, DialogueReader)
+    return sum(len(dialogue.judged) for dialogue in witness.corpus.dialogues) if reads and witness.corpus else 0
+
+
+def measure(witness: Witness) -> Json:
+    """`tracked` for the witness's corpus; ``{"skipped": why}`` without one, and for simulators that do not read."""
+    reader = witness.simulator
+    if witness.corpus is None:
+        return {"skipped": "no dialogues were given"}
+    if not isinstance(reader, DialogueReader):
+        return {"skipped": f"{witness.name!r} reads no dialogues: it has no method satisfaction(dialogues)"}
+    found = tracked(reader, witness.corpus, seed=witness.panel.seed)
+    witness.told(asks(witness))
+    return found
+
+
+def tracked(
     reader: DialogueReader,
     corpus: Corpus,
     *,
@@ -129,7 +148,7 @@ def _drawn(corpus: Corpus, most: int | None, seed: int) -> list[Dialogue]:
     if most is None or most >= len(judged):
         return judged
     if most < 1:
-        raise ConfigError(f"measure: most is {most}; expected at least one dialogue")
+        raise ConfigError(f"dialogues: most is {most}; expected at least one dialogue")
     chosen = np.random.Generator(np.random.PCG64(seed)).choice(len(judged), size=most, replace=False)
     return [judged[i] for i in sorted(chosen.tolist())]
 

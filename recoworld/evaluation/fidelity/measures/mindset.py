@@ -31,8 +31,8 @@ def asks(witness: Witness) -> int:
     return slates_asked(witness)
 
 
-def measure(witness: Witness, corpus: Corpus | None = None) -> Json:
-    """See the module's docstring. corpus: dialogues whose users' messages are counted beside the instructions."""
+def measure(witness: Witness) -> Json:
+    """See the module's docstring; where there are dialogues, their users' messages are counted beside the instructions."""
     panel, turns = witness.panel, transcript(witness)
     said = turns.take(turns.said)
     found: Json = {"sessions": len(np.unique(turns.users)), "turns": len(turns.users), "served": _served(turns, panel.seed)}
@@ -46,7 +46,7 @@ def measure(witness: Witness, corpus: Corpus | None = None) -> Json:
         "variety": variety(said, panel.known.catalog, panel.seed),
         "grounded": grounded(said, panel.known.catalog, panel.seed),
         "consistent": consistent(said, np.unique(turns.users), panel.known, panel.seed),
-        "words": words(said, corpus, panel.seed),
+        "words": words(said, witness.corpus, panel.seed),
     }
 
 
