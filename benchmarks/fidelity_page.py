@@ -73,14 +73,16 @@ def main() -> None:
 
 
 def table(reports: dict[str, dict[str, Any]]) -> str:
-    """One row a question, one column a simulator, the reference rows last."""
+    """One row a question, one column a simulator ("=": as the first), the reference rows last."""
     lines = [f"| question | {' | '.join(reports)} | beside it |", "|---" * (2 + len(reports)) + "|"]
     for question, path, references in ROWS:
         figures = [found(report, path) for report in reports.values()]
         if any(figures):
             first = next(figure for figure in figures if figure)
             beside = "; ".join(f"{name.replace('_', ' ')} {number(first[name]['value'])}" for name in references if name in first)
-            lines.append(f"| {question} | {' | '.join(map(shown, figures))} | {beside} |")
+            cells = [shown(figure) for figure in figures]
+            same = ["=" if cell == cells[0] else cell for cell in cells[1:]]
+            lines.append(f"| {question} | {' | '.join([cells[0], *same])} | {beside} |")
     said = [f"- {name}: {sentence}" for name, report in reports.items() for sentence in report["findings"]]
     return "\n".join([*lines, "", *(said or ["No finding against any of them."]), ""])
 

@@ -95,7 +95,7 @@ def test_a_group_of_continuations_of_one_state(world: World) -> None:
     other[0] = slates[3, 0]
     turn = world.step(other)
     check_same(turn.take(np.array([0])), same[0].take(np.array([0])))
-    assert len(np.unique(turn.mindset.interest, axis=0)) == 8
+    assert len(np.unique(turn.mindset.satiation, axis=0)) == 8  # type: ignore[attr-defined]  # a BehavioralMindset
     world.restore(state)
     check_same(world.step(slates[3]), same[0].take(np.array([0])))
 
