@@ -41,7 +41,11 @@ class Correction:
 def fit_correction(chances: Floats, popularity: Floats, taken: Bools) -> tuple[Correction, Fitted]:
     """Of the greatest likelihood; the weights are 1 / temperature and prior. All ``[m, c]``, one taken a row."""
     slopes = np.stack(_regressors(chances, popularity))
-    found = fitted(lambda w: (np.tensordot(w, slopes, 1), slopes), taken, np.array([1.0, 0.0]), np.array([_COLDEST, -np.inf]))
+
+    def log_odds(w: Doubles) -> tuple[Doubles, Doubles]:
+        return np.asarray(np.tensordot(w, slopes, 1), np.float64), slopes
+
+    found = fitted(log_odds, taken, np.array([1.0, 0.0]), np.array([_COLDEST, -np.inf]))
     return Correction(temperature=float(1 / found.weights[0]), prior=float(found.weights[1])), found
 
 
