@@ -10,7 +10,7 @@ nbclient = pytest.importorskip("nbclient", reason="needs the notebooks extra")
 import nbformat  # noqa: E402
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
-SHORT = {"USERS = 100": "USERS = 12"}
+SHORT = {"USERS = 100": "USERS = 40"}
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
