@@ -11,11 +11,11 @@ from typer.core import TyperGroup
 COMMANDS = {
     "play": ("recoworld.cli.play:play", "Take a seat: recommend to a simulated user, or be the user."),
     "replay": ("recoworld.cli.replay:replay", "Show stored sessions, turn by turn."),
-    "transfer": ("recoworld.cli.transfer:transfer", "Tune policies in each simulator, judge them in all: does one game its own?"),
-    "build": ("recoworld.cli.build:build", "A log of your own becomes an environment that gym.make opens by name."),
-    "calibrate": ("recoworld.cli.calibrate:calibrate", "Fit a simulator to training users' choices; before and after on test users."),
-    "fidelity": ("recoworld.cli.fidelity:fidelity", "Hold a simulated user against real ones: what is skill, what is trivial?"),
     "data": ("recoworld.cli.data:app", "Data sets: download, check, describe, import your own log."),
+    "build": ("recoworld.cli.build:build", "A log of your own becomes an environment that gym.make opens by name."),
+    "fidelity": ("recoworld.cli.fidelity:fidelity", "Hold a simulated user against real ones: what is skill, what is trivial?"),
+    "calibrate": ("recoworld.cli.calibrate:calibrate", "Fit a simulator to training users' choices; before and after on test users."),
+    "transfer": ("recoworld.cli.transfer:transfer", "Tune policies in each simulator, judge them in all: does one game its own?"),
 }
 """Name -> where it is, and its line in the list of commands."""
 
