@@ -25,6 +25,7 @@ from recoworld.evaluation.fidelity import plan as plans
 from recoworld.evaluation.fidelity.asking import store, witness
 from recoworld.evaluation.fidelity.asking.checked import Checked, checked
 from recoworld.evaluation.fidelity.candidate import candidate
+from recoworld.evaluation.fidelity.desk import Desk
 from recoworld.evaluation.fidelity.identity import contents_of
 from recoworld.evaluation.fidelity.measures.sessions import TURNS
 from recoworld.evaluation.fidelity.plan import plan
@@ -846,6 +847,18 @@ class Reader(fakes.OnePerson):
 
     def satisfaction(self, dialogues: Any) -> np.ndarray:
         return np.array([1 / (1 + len(dialogue.utterances)) for dialogue in dialogues])
+
+
+def test_what_was_measured_beside_another_corpus_is_not_kept(tmp_path: Path) -> None:
+    """The sections that look at dialogues; the others are."""
+    said = tuple(Utterance(speaker="user", text=text, satisfaction=(3,)) for text in ("hello there", "more of these", "bye"))
+    corpus = Corpus(name="talk", dialogues=(Dialogue(name="one", utterances=said),))
+    desk = Desk(tmp_path, {"seed": 0})
+    for name in ("mindset", "dialogues", "choice"):
+        desk.keep(name, {"from": "no corpus"}, 1.0)
+    assert all(desk.section(name) for name in ("mindset", "dialogues", "choice"))
+    later = Desk(tmp_path, {"seed": 0}, corpus=corpus)
+    assert [later.section(name) is not None for name in ("mindset", "dialogues", "choice")] == [False, False, True]
 
 
 def test_dialogues_are_read_by_who_can_read(tmp_path: Path) -> None:

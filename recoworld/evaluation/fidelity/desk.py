@@ -15,6 +15,8 @@ from recoworld.evaluation.fidelity.cost import Pilot
 from recoworld.evaluation.store import Folder
 
 REPORT = "fidelity.json"
+_READ_DIALOGUES = ("dialogues", "mindset")
+"""Sections that depend on the corpus."""
 
 
 class Desk:
@@ -47,13 +49,12 @@ class Desk:
 
     def section(self, name: str) -> tuple[Json, float] | None:
         """What an earlier run measured, and how many seconds that took; None where there is nothing of these settings."""
-        kept = self._read(f"sections/{name}.json", self._dialogues if name == "dialogues" else self._mark)
+        kept = self._read(f"sections/{name}.json", self._mark_of(name))
         return None if kept is None else (kept["found"], float(kept["seconds"]))
 
     def keep(self, name: str, found: Json, seconds: float) -> None:
         """Write a finished section."""
-        mark = self._dialogues if name == "dialogues" else self._mark
-        self._write(f"sections/{name}.json", {"settings": mark, "seconds": seconds, "found": found})
+        self._write(f"sections/{name}.json", {"settings": self._mark_of(name), "seconds": seconds, "found": found})
 
     def pilot(self) -> Pilot | None:
         """Of an earlier run: what is kept must not seem quick."""
@@ -63,6 +64,9 @@ class Desk:
     def keep_pilot(self, pilot: Pilot) -> None:
         """Write it."""
         self._write("pilot.json", {"settings": self._mark, "pilot": pilot.as_dict()})
+
+    def _mark_of(self, section: str) -> str:
+        return self._dialogues if section in _READ_DIALOGUES else self._mark
 
     def _write(self, name: str, content: Json) -> None:
         self.publish({name: json.dumps(content, indent=1, allow_nan=False) + "\n"})
