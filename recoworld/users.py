@@ -76,6 +76,11 @@ class Interactions:
         """The user of each interaction ``[n]``."""
         return np.repeat(np.arange(len(self.indptr) - 1), np.diff(self.indptr))
 
+    def holds(self, users: NDArray[np.integer], items: NDArray[np.integer]) -> NDArray[np.bool_]:
+        """Whether each of these users did each of these items, arrays that broadcast."""
+        wide = int(max(self.items.max(initial=0), items.max(initial=0))) + 1
+        return np.isin(users.astype(np.int64) * wide + items, self.users * wide + self.items)
+
     def rows(self, starts: IntArray, ends: IntArray) -> IntArray:
         """The positions ``[starts[i], ends[i])`` of all `i`, one after another."""
         lengths = ends - starts

@@ -17,13 +17,13 @@ from recoworld.evaluation.fidelity.asking.later import later_impressions
 from recoworld.evaluation.fidelity.asking.panel import Panel, make_panel
 from recoworld.evaluation.fidelity.asking.questions import choices
 from recoworld.evaluation.fidelity.asking.rewritten import masked, paraphrased, retold, reworded, shifted
-from recoworld.evaluation.fidelity.asking.sums import auc, moments, pearson, statistic
+from recoworld.evaluation.fidelity.asking.sums import auc, distance, moments, pearson, statistic
 from recoworld.evaluation.fidelity.asking.witness import Witness
 from recoworld.evaluation.fidelity.measures import consistency, leakage, mindset, rates
 from recoworld.evaluation.fidelity.measures.consistency import slot_effects
 from recoworld.evaluation.fidelity.measures.replayed import sessions_of
 from recoworld.evaluation.fidelity.measures.sayings import consistent, grounded, lifts, variety
-from recoworld.evaluation.fidelity.measures.tallies import Tally, distance, error, length, standardised
+from recoworld.evaluation.fidelity.measures.tallies import Tally, error, length, standardised
 from recoworld.evaluation.fidelity.measures.tallies import auc as auc_of_one
 from recoworld.evaluation.fidelity.measures.transcripts import Transcript, transcript
 from recoworld.evaluation.fidelity.showing.findings import knows_the_answers

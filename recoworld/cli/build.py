@@ -54,6 +54,7 @@ def build(
     from rich.console import Console
     from rich.text import Text
 
+    from recoworld.cli.settings import words
     from recoworld.evaluation.build import build_world
 
     console = Console(soft_wrap=True, highlight=False, markup=False)
@@ -68,7 +69,7 @@ def build(
                 encoding=encoding,
                 users=users,
                 seed=seed,
-                sections=tuple(part.strip() for part in sections.split(",") if part.strip()),
+                sections=tuple(words(sections)),
                 click_rate=click_rate,
                 out=out,
                 overwrite=overwrite,

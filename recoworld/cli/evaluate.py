@@ -53,13 +53,13 @@ def evaluate(
     from rich.console import Console
 
     from recoworld.cli.progress import shown
-    from recoworld.cli.settings import world_settings
+    from recoworld.cli.settings import words, world_settings
     from recoworld.configs import WorldConfig
     from recoworld.evaluation import evaluate as evaluated
 
     name, settings = world_settings(env, set_ or [], config, data_dir)
     world = WorldConfig.of(config, **settings)
-    names = [part.strip() for part in policies.split(",") if part.strip()]
+    names = words(policies)
     with shown() as (progress, kept):
         board = evaluated(
             world,

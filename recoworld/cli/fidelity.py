@@ -48,14 +48,15 @@ def fidelity(
     """
     from rich.console import Console
 
+    from recoworld.cli.settings import setting, words
     from recoworld.datasets import load_corpus
     from recoworld.errors import SimulatorFailed
     from recoworld.evaluation.fidelity.plan import plan
     from recoworld.evaluation.fidelity.run import carried_out
 
     whose, data_dir = _opened(simulator, dataset, data_dir)
-    names = [part.strip() for part in sections.split(",") if part.strip()]
-    settings = _settings(set_ or [])
+    settings = dict(setting(pair, "--set talkative=0.9") for pair in set_ or [])
+    settings = {key.removeprefix("simulator_config."): value for key, value in settings.items()}
     corpus = None if dialogues is None else load_corpus(dialogues, data_dir=dialogues_dir)
     warned = Console(stderr=True, soft_wrap=True, highlight=False)
     try:
@@ -67,7 +68,7 @@ def fidelity(
             users=users,
             seed=seed,
             split_seed=split_seed,
-            sections=names,
+            sections=words(sections),
             moods=moods,
             out=out,
             fresh=fresh,
@@ -115,19 +116,6 @@ def _opened(simulator: str, dataset: str | None, data_dir: str | None) -> tuple[
     if own not in (None, name):
         raise ConfigError(f"{simulator} is a preset for the data set {own!r}; got --dataset {dataset}: leave it out, or change the preset")
     return name, folder
-
-
-def _settings(pairs: list[str]) -> dict[str, Any]:
-    """Of "key=value", values as in YAML. Raises ConfigError."""
-    from recoworld.cli.settings import _value
-
-    settings = {}
-    for pair in pairs:
-        key, equals, text = pair.partition("=")
-        if not equals or not key.strip():
-            raise ConfigError(f"--set {pair!r}: expected key=value, e.g. --set talkative=0.9")
-        settings[key.strip().removeprefix("simulator_config.")] = _value(pair, text)
-    return settings
 
 
 def _farewell(finished: list[str], out: Path | None) -> NoReturn:

@@ -19,7 +19,7 @@ def world_settings(
     `pairs` are "key=value", with values as in YAML; "simulator_config.KEY=" and "reward.PART=" change one entry and leave the others.
     Raises UnknownName, ConfigError.
     """
-    own = None if preset is None else _dataset_of(preset)
+    own = None if preset is None else dataset_of(preset)
     name, settings = (own, {}) if env is None and own is not None else environment(env or DEFAULT_ENV, data_dir)
     if own is not None and settings.get("dataset", own) != own:
         warnings.warn(f"--config {preset} is of the data set {own!r}; --env {env} holds: {settings['dataset']!r}", stacklevel=2)
@@ -28,22 +28,20 @@ def world_settings(
     if data_dir is not None and "data_dir" not in settings:
         settings["data_dir"] = data_dir
     for pair in pairs:
-        key, equals, text = pair.partition("=")
-        if not equals or not key.strip():
-            raise ConfigError(f"--set {pair!r}: expected key=value, e.g. --set max_turns=30 or --set simulator_config.talkative=0.9")
-        if key.strip() == "users":
+        key, value = setting(pair, "--set max_turns=30 or --set simulator_config.talkative=0.9")
+        if key == "users":
             raise ConfigError(f"--set {pair!r}: whose sessions are simulated is chosen with --group")
-        outer, _, inner = key.strip().partition(".")
+        outer, _, inner = key.partition(".")
         if not inner:
-            settings[outer] = _value(pair, text)
+            settings[outer] = value
             continue
         if outer not in ("simulator_config", "reward"):
             raise ConfigError(f"--set {pair!r}: {outer!r} has no entries; expected simulator_config.KEY=value or reward.PART=weight")
-        settings[outer] = {**(settings.get(outer) or _defaults(outer, preset)), inner: _value(pair, text)}
+        settings[outer] = {**(settings.get(outer) or _defaults(outer, preset)), inner: value}
     return name, settings
 
 
-def _dataset_of(preset: str) -> str | None:
+def dataset_of(preset: str) -> str | None:
     """The data set that a preset names."""
     from recoworld.configs import WorldConfig
 
@@ -78,11 +76,20 @@ def environment(env: str, data_dir: str | None) -> tuple[str, dict[str, Any]]:
     return name, settings
 
 
-def _value(pair: str, text: str) -> Any:
+def words(text: str) -> list[str]:
+    """A list separated by commas."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def setting(pair: str, example: str) -> tuple[str, Any]:
+    """Key and value of "key=value", the value as in YAML. Raises ConfigError, which shows the example."""
     import yaml
 
+    key, equals, text = pair.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {pair!r}: expected key=value, e.g. {example}")
     try:
-        return yaml.safe_load(text)
+        return key.strip(), yaml.safe_load(text)
     except yaml.YAMLError:
         raise ConfigError(
             f"--set {pair!r}: cannot read the value {text!r}; expected a number, a word, true, false or a list in YAML"

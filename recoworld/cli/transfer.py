@@ -45,7 +45,7 @@ def transfer(
 
     from recoworld.cli.evaluate import INTERRUPTED
     from recoworld.cli.progress import shown
-    from recoworld.cli.settings import world_settings
+    from recoworld.cli.settings import words, world_settings
     from recoworld.configs import WorldConfig
     from recoworld.evaluation.transfer import transfer as transferred
     from recoworld.evaluation.transfer.naming import names
@@ -55,8 +55,8 @@ def transfer(
         result = transferred(
             WorldConfig.of(None, **settings),
             names(simulators),
-            _words(policies),
-            tune=_words(tune),
+            words(policies),
+            tune=words(tune),
             users=users,
             seeds=seeds,
             seed=seed,
@@ -79,7 +79,3 @@ def transfer(
         where = f"kept in {out}; the same command goes on from there" if out is not None else "shown above, not saved (use --out DIR)"
         typer.echo(f"interrupted: {done}, {where}", err=True)
         raise typer.Exit(INTERRUPTED)
-
-
-def _words(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]

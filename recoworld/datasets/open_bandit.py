@@ -29,7 +29,7 @@ WHOLE = "https://research.zozo.com/data.html"
 SOURCE = f"Open Bandit Dataset, {WHOLE}, CC BY 4.0. Cite Y. Saito et al., Open Bandit Dataset and Pipeline, NeurIPS 2021, arXiv 2008.07146"
 VERSION = 2
 """Of the parser; part of the cache's key."""
-POLICIES, CAMPAIGNS = ("random", "bts"), ("all", "men", "women")
+POLICIES = ("random", "bts")
 ROWS = {
     "random/all": (10_000, 1_374_327),
     "random/men": (10_000, 452_949),

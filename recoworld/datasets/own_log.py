@@ -40,22 +40,6 @@ def read_log(
     columns = [user, item, *(column for column in (rating, time) if column), *(described if items is None else [])]
     log = read_table(Path(path).expanduser(), list(dict.fromkeys(columns)), encoding=encoding)
     table = log if items is None else read_table(Path(items).expanduser(), list(dict.fromkeys([item, *described])), encoding=encoding)
-    return _build(name, log, table, user, item, rating, time, title, genres, year, like_threshold)
-
-
-def _build(
-    name: str,
-    log: Table,
-    table: Table,
-    user: str,
-    item: str,
-    rating: str | None,
-    time: str | None,
-    title: str | None,
-    genres: str | None,
-    year: str | None,
-    like_threshold: float | None,
-) -> Dataset:
     user_ids, item_ids = log.ids(user), log.ids(item)
     times = log.times(time) if time else None
     stars = _stars(log, rating)
@@ -74,7 +58,7 @@ def _build(
         kept = _last_of_each(users, things, times)
     if len(kept) < len(users):
         dropped = f"{len(users) - len(kept):,} of {len(users):,}"
-        warnings.warn(f"{dropped} rows repeat user, item and time and were dropped; the last of each was kept", stacklevel=4)
+        warnings.warn(f"{dropped} rows repeat user, item and time and were dropped; the last of each was kept", stacklevel=3)
     interactions = by_user(
         users[kept], things[kept], None if stars is None else stars[kept], None if times is None else times[kept], n_users=len(index)
     )
@@ -95,7 +79,7 @@ def _stars(log: Table, rating: str | None) -> NDArray[np.float64] | None:
     stars = log.numbers(rating) if rating else None
     if stars is None or (stars != stars[0]).any():
         return stars
-    warnings.warn(f"column {rating!r} holds {stars[0]:g} throughout: the log counts as one without ratings", stacklevel=5)
+    warnings.warn(f"column {rating!r} holds {stars[0]:g} throughout: the log counts as one without ratings", stacklevel=4)
     return None
 
 
@@ -124,7 +108,7 @@ def _catalog(
         known.setdefault(thing, ("", (), 0))
     cut = commonest([facts[1] for facts in known.values()])
     if sum(map(len, cut)) < sum(len(set(facts[1])) for facts in known.values()):
-        warnings.warn(f"column {genres!r} holds more than 256 genres; the commonest 256 were kept", stacklevel=5)
+        warnings.warn(f"column {genres!r} holds more than 256 genres; the commonest 256 were kept", stacklevel=4)
     return build_catalog(
         name=name,
         ids=list(known),

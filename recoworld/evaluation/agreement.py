@@ -14,9 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from recoworld.errors import ConfigError
-from recoworld.evaluation.intervals import Interval
-
-Doubles = NDArray[np.float64]
+from recoworld.evaluation.intervals import Doubles, Interval
 
 _CELLS = 1 << 22  # signs held at a time: 32 MiB
 

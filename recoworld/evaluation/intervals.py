@@ -98,7 +98,7 @@ def resample(
             "expected one row a session in each, at least one session and one resample"
         )
     above, below = above.reshape(len(users), -1), below.reshape(len(users), -1)
-    drawn = _ratio(drawn_sums(np.concatenate([above, below], axis=1), users, resamples=resamples, seed=seed))
+    drawn = ratio(*np.split(drawn_sums(np.concatenate([above, below], axis=1), users, resamples=resamples, seed=seed), 2, axis=1))
     return Draws(users=np.unique(users), seed=seed, estimates=drawn[0], resampled=drawn[1:])
 
 
@@ -142,6 +142,6 @@ def drawn_figures(statistic: Callable[[Doubles], Doubles], n: int, *, resamples:
     return np.stack([sample, *(statistic(row) for times in drawn_times(n, resamples=resamples, seed=seed) for row in times)])
 
 
-def _ratio(sums: Doubles) -> Doubles:
-    above, below = np.split(sums, 2, axis=-1)
+def ratio(above: Doubles, below: Doubles) -> Doubles:
+    """NaN where there is nothing below the line."""
     return np.divide(above, below, out=np.full_like(above, np.nan), where=below != 0)

@@ -9,8 +9,8 @@ import numpy as np
 from pydantic import BaseModel
 
 from recoworld.configs import WorldConfig
-from recoworld.errors import ConfigError
 from recoworld.evaluation.table import Ints
+from recoworld.policies.params import whole
 from recoworld.users import Split
 from recoworld.version import __version__
 from recoworld.world import World
@@ -36,7 +36,12 @@ class Plan:
     @property
     def sessions(self) -> tuple[Ints, Ints]:
         """User and seed of every session ``[n * seeds]`` each, a user's sessions side by side."""
-        return np.repeat(self.users, self.seeds), np.tile(np.arange(self.seed, self.seed + self.seeds), len(self.users))
+        return sessions(self.users, self.seeds, self.seed)
+
+
+def sessions(users: Ints, seeds: int, seed: int) -> tuple[Ints, Ints]:
+    """User and seed of `seeds` sessions a user, under `seed` and those after it ``[n * seeds]`` each, a user's side by side."""
+    return np.repeat(users, seeds), np.tile(np.arange(seed, seed + seeds), len(users))
 
 
 def plan(config: WorldConfig, world: World, *, users: int | None, seeds: int, seed: int, group: str) -> Plan:
@@ -46,8 +51,7 @@ def plan(config: WorldConfig, world: World, *, users: int | None, seeds: int, se
         ("seeds", seeds, 1, 10_000),
         ("seed", seed, 0, _SPAN),
     ):
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise ConfigError(f"{name}: got {value!r}; expected an integer from {low} to {high}")
+        whole(name, value, low, high)
     chosen, group, notes = _drawn(world.split, group, users, seed)
     unseen = np.setdiff1d(chosen, world.split.train)
     if len(unseen) < len(chosen):

@@ -33,8 +33,6 @@ _NEAR, _FAR = 0.01, 0.2
 _SHARE, _LEAST = 0.2, 0.5
 """A chord reaches a fifth of the weight to both sides: the click rate is simulated, and over less its noise would tilt the chord."""
 ClickRate = Callable[[BehavioralConfig], float]
-Base = Callable[[float, float], float]
-"""A weight, and about where its base is sought -> the base."""
 
 
 def fit_choices(

@@ -56,22 +56,29 @@ def candidate(simulator: Any, settings: dict[str, Any] | None = None) -> Candida
         name, registered, settings = _named(simulator, settings or {})
         thing = SIMULATORS[registered]
     else:
-        name, thing, settings = "", simulator, settings or {}
-    if inspect.isclass(thing) or inspect.isroutine(thing):
-        name = name or f"{thing.__module__}:{thing.__qualname__}"
-        registered = registered if isinstance(simulator, str) else name
+        name, thing, settings = _name_of(simulator), simulator, settings or {}
+        registered = name
+    if _makes(thing):
         build = partial(_made, name, thing, settings)
         return Candidate(name=name, simulator=registered, settings=settings, build=build, source=source_of(thing))
-    name = name or str(getattr(thing, "name", type(thing).__name__))
     if settings:
         raise ConfigError(f"settings: got {settings} for {name!r}, which is made already; expected none")
-    return Candidate(name=name, simulator=name, settings={}, build=None, made=_checked(name, thing), source=source_of(thing))
+    return Candidate(name=name, simulator=registered, settings={}, build=None, made=_checked(name, thing), source=source_of(thing))
 
 
 def coefficients(simulator: UserSimulator) -> dict[str, Any]:
     """All that a simulator says of its own settings; nothing where it says nothing."""
     config = getattr(simulator, "config", None)
     return config.model_dump(mode="json") if isinstance(config, BaseModel) else {}
+
+
+def _makes(thing: Any) -> bool:
+    """Whether it makes simulators, and is none."""
+    return inspect.isclass(thing) or inspect.isroutine(thing)
+
+
+def _name_of(thing: Any) -> str:
+    return f"{thing.__module__}:{thing.__qualname__}" if _makes(thing) else str(getattr(thing, "name", type(thing).__name__))
 
 
 def _named(name: str, settings: dict[str, Any]) -> tuple[str, str, dict[str, Any]]:

@@ -8,6 +8,8 @@ from typing import Literal
 import numpy as np
 
 from recoworld.errors import ConfigError
+from recoworld.evaluation.plan import sessions
+from recoworld.policies.params import whole
 from recoworld.types import Ints
 from recoworld.users import Split
 
@@ -29,8 +31,7 @@ class People:
 
     def sessions(self, group: Group) -> tuple[Ints, Ints]:
         """User and seed of every session ``[n * seeds]`` each, a user's sessions side by side."""
-        users = self.users[group]
-        return np.repeat(users, self.seeds), np.tile(np.arange(self.seed, self.seed + self.seeds), len(users))
+        return sessions(self.users[group], self.seeds, self.seed)
 
 
 def drawn(split: Split, *, users: int, seeds: int, seed: int) -> People:
@@ -39,8 +40,7 @@ def drawn(split: Split, *, users: int, seeds: int, seed: int) -> People:
     Where there are fewer test users, all of them are taken, with a note. Raises ConfigError.
     """
     for name, value, low, high in (("users", users, 2, _SPAN), ("seeds", seeds, 1, 10_000), ("seed", seed, 0, _SPAN)):
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise ConfigError(f"{name}: got {value!r}; expected an integer from {low} to {high}")
+        whole(name, value, low, high)
     generator = np.random.Generator(np.random.PCG64([seed, _STREAM]))
     test, validation, train = map(generator.permutation, (split.test, split.validation, split.train))
     notes = []

@@ -30,9 +30,9 @@ def clicks_known(log: Impressions, known: Dataset) -> int:
     """How many clicks of these impressions are in a log: at that second, or at any time where the impressions have no times."""
     rows, slots = np.nonzero(log.clicked)
     seen, n_items = known.interactions, len(known.catalog)
-    clicked, given = log.users[rows].astype(np.int64) * n_items + log.slates[rows, slots], seen.users * n_items + seen.items
     if log.times is None:
-        return int(np.isin(clicked, given).sum())
+        return int(seen.holds(log.users[rows], log.slates[rows, slots]).sum())
+    clicked, given = log.users[rows].astype(np.int64) * n_items + log.slates[rows, slots], seen.users * n_items + seen.items
     pair = np.unique(np.concatenate([given, clicked]), return_inverse=True)[1].reshape(-1)
     second = np.unique(np.concatenate([seen.times, log.times[rows]]), return_inverse=True)[1].reshape(-1)
     deeds = pair * (int(second.max(initial=0)) + 1) + second
@@ -56,10 +56,7 @@ def _after(log: Impressions, truth: Dataset, split: Split) -> Bools:
 
 def _known(log: Impressions, truth: Dataset, split: Split) -> Bools:
     """Whether each item was clicked, and is in the user's visible part ``[m, k]``."""
-    seen, n_items = truth.interactions, len(truth.catalog)
-    visible = seen.rows(seen.indptr[:-1], split.visible_end)
-    given = np.unique(seen.users[visible] * n_items + seen.items[visible])
-    return log.clicked & np.isin(log.users.astype(np.int64)[:, None] * n_items + log.slates, given)
+    return log.clicked & truth.known(split)[0].interactions.holds(log.users[:, None], log.slates)
 
 
 def named_sessions(users: Ints, sessions: Ints) -> Ints:

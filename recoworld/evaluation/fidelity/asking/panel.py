@@ -43,11 +43,6 @@ class Panel:
         starts = self.truth_split.visible_end[users]
         return log.rows(starts, ends), np.repeat(np.arange(len(users)), ends - starts)
 
-    def visible(self, users: Ints, items: Ints) -> Bools:
-        """Whether each of these users had met each of these items before ``[m]``."""
-        log, n_items = self.known.interactions, len(self.known.catalog)
-        return np.isin(users * n_items + items, np.unique(log.users * n_items + log.items))
-
     def met(self, users: Ints) -> Bools:
         """Everything that these users ever met, before or after ``[n, n_items]``."""
         log = self.truth.interactions

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recoworld.evaluation.intervals import LEVEL, drawn_sums
+from recoworld.evaluation.intervals import LEVEL, Doubles, drawn_sums, ratio
 
 __all__ = [
-    "Doubles", "Json", "auc", "drawn_sums", "figure", "means", "moments", "pearson", "plain_figure", "ratio", "statistic",
+    "Doubles", "Json", "auc", "distance", "drawn_sums", "figure", "means", "moments", "pearson", "plain_figure", "ratio", "statistic",
 ]  # fmt: skip
 
-Doubles = NDArray[np.float64]
 Json = dict[str, Any]
 _STEPS = 200  # of scores, for `auc`
 
@@ -43,14 +42,15 @@ def statistic(function: Callable[[Doubles], Doubles], values: NDArray[Any], user
     return figure(function(drawn_sums(values, users, seed=seed)))
 
 
-def ratio(above: Doubles, below: Doubles) -> Doubles:
-    """NaN where there is nothing below the line."""
-    return np.divide(above, below, out=np.full_like(above, np.nan), where=below != 0)
-
-
 def plain_figure(value: float) -> Json:
     """A figure without an interval."""
     return {"value": float(value), "low": None, "high": None}
+
+
+def distance(one: Doubles, other: Doubles) -> Doubles:
+    """Kolmogorov-Smirnov distance of histograms ``[r, n]``; NaN where one is empty."""
+    cumulated = [ratio(np.cumsum(counts, axis=1), counts.sum(axis=1, keepdims=True)) for counts in (one, other)]
+    return np.asarray(np.abs(cumulated[0] - cumulated[1]).max(axis=1))
 
 
 def moments(x: NDArray[Any], y: NDArray[Any]) -> Doubles:

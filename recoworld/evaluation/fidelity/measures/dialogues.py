@@ -22,7 +22,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from recoworld.dialogues import Corpus, Dialogue, DialogueReader, prefixes, verdict
 from recoworld.errors import ConfigError
@@ -30,12 +29,11 @@ from recoworld.evaluation.fidelity.asking.sums import Json, figure
 from recoworld.evaluation.fidelity.asking.witness import Witness
 from recoworld.evaluation.fidelity.measures.terseness import count_words, terseness
 from recoworld.evaluation.fidelity.measures.tracking import AGREEMENT, LEVELS, RESAMPLES, agreement, codes, spearman, spearman_codes
-from recoworld.evaluation.intervals import drawn_figures
+from recoworld.evaluation.intervals import Doubles, drawn_figures
 from recoworld.types import Ints
 
 __all__ = ["FIGURES", "asks", "measure", "terseness", "tracked"]
 
-Doubles = NDArray[np.float64]
 
 FIGURES = ("rho", *AGREEMENT)
 

@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 
 from recoworld.evaluation.fidelity.asking.later import clicks_known, later_impressions
 from recoworld.evaluation.fidelity.asking.panel import Panel
-from recoworld.evaluation.fidelity.asking.sums import Json, figure, means, ratio
+from recoworld.evaluation.fidelity.asking.sums import Json, distance, figure, means, ratio
 from recoworld.evaluation.fidelity.asking.witness import Witness
 from recoworld.evaluation.fidelity.measures.anchors import ANCHOR, anchored
 from recoworld.evaluation.fidelity.measures.replayed import MOST, Replay, replayed, sessions_of
@@ -44,7 +44,6 @@ from recoworld.evaluation.fidelity.measures.tallies import (
     compared,
     constant,
     curve,
-    distance,
     error,
     length,
     rates,

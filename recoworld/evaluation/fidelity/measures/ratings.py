@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from recoworld.evaluation.fidelity.asking.panel import Panel
 from recoworld.evaluation.fidelity.asking.questions import nth
-from recoworld.evaluation.fidelity.asking.sums import Doubles, Json, drawn_sums, figure, means, ratio, statistic
+from recoworld.evaluation.fidelity.asking.sums import Doubles, Json, distance, drawn_sums, figure, means, ratio, statistic
 from recoworld.evaluation.fidelity.asking.witness import Witness
 from recoworld.types import Floats, Ints
 from recoworld.users import Interactions
@@ -55,7 +55,7 @@ def _sampled(panel: Panel, log: Interactions, *, later: bool) -> tuple[Ints, Int
     else:
         rows = log.rows(log.indptr[panel.users], log.indptr[panel.users + 1])
         users = log.users[rows]
-    new = ~panel.visible(users, log.items[rows].astype(np.int64))
+    new = ~panel.known.interactions.holds(users, log.items[rows])
     rows, users = rows[new], users[new]
     order = np.lexsort((rng.random(len(rows)), users))
     rows, users = rows[order], users[order]
@@ -88,12 +88,6 @@ def _measured(witness: Witness, users: Ints, items: Ints, stars: Floats) -> Json
         out[name] = figure(of(told[0])) | {"human": figure(of(log)), "global_rates": figure(of(anyone))}
     out["distribution"] = {"simulated": _shares(told[0][0]), "human": _shares(log[0])}
     return out
-
-
-def distance(one: Doubles, other: Doubles) -> Doubles:
-    """Kolmogorov-Smirnov distance of histograms ``[r, 5]``."""
-    cumulated = [ratio(np.cumsum(counts, axis=1), counts.sum(axis=1, keepdims=True)) for counts in (one, other)]
-    return np.asarray(np.abs(cumulated[0] - cumulated[1]).max(axis=1))
 
 
 def _mean(counts: Doubles) -> Doubles:

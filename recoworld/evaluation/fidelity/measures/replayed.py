@@ -11,6 +11,7 @@ import numpy as np
 from recoworld.batch import Batch
 from recoworld.datasets.cache import Arrays
 from recoworld.evaluation.fidelity.asking.later import named_sessions
+from recoworld.evaluation.fidelity.asking.questions import nth
 from recoworld.evaluation.fidelity.asking.witness import Witness
 from recoworld.impressions import Impressions, deeds
 from recoworld.luck import Luck, combine
@@ -66,10 +67,8 @@ def sessions_of(log: Impressions, users: Ints, *, seed: int, most: int = MOST, l
     order = order[~np.isin(session[order], broken)]
     if not order.size:
         return None
-    starts = np.flatnonzero(np.diff(session[order], prepend=-1))
-    lengths = np.diff(np.append(starts, len(order)))
-    turn = np.arange(len(order)) - np.repeat(starts, lengths)
-    last = turn == np.repeat(lengths, lengths) - 1
+    turn = nth(session[order])
+    last = np.append(turn[1:] == 0, True)
     order, last, turn = order[turn < longest], last[turn < longest], turn[turn < longest]
     heads = np.append(np.flatnonzero(turn == 0), len(turn))
     end = int(heads[max(1, int(np.searchsorted(heads, most, "right")) - 1)])

@@ -99,13 +99,6 @@ def length(hazard: Doubles) -> Doubles:
     return 1 + np.cumprod(1 - np.nan_to_num(hazard[:, :-1]), axis=1).sum(axis=1)
 
 
-def distance(one: Doubles, other: Doubles) -> Doubles:
-    """Kolmogorov-Smirnov distance of histograms ``[r, n]``; NaN where one is empty."""
-    a, b = (np.cumsum(counts, axis=1) for counts in (one, other))
-    apart = np.abs(a / np.maximum(a[:, -1:], 1) - b / np.maximum(b[:, -1:], 1)).max(axis=1)
-    return np.asarray(np.where((a[:, -1] > 0) & (b[:, -1] > 0), apart, np.nan))
-
-
 def auc(scores: NDArray[Any], event: Bools) -> float:
     """Chance that one with the event scores above one without, ties counting half; NaN where all or none have it."""
     yes, no = int(event.sum()), int((~event).sum())

@@ -6,16 +6,13 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from recoworld.dialogues import Corpus, verdict
 from recoworld.errors import ConfigError
 from recoworld.evaluation.fidelity.asking.sums import Json, figure
 from recoworld.evaluation.fidelity.measures.tracking import DISSATISFIED, RESAMPLES, codes
-from recoworld.evaluation.intervals import drawn_figures
+from recoworld.evaluation.intervals import Doubles, drawn_figures
 from recoworld.types import Ints
-
-Doubles = NDArray[np.float64]
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 _WORD = re.compile(r"\w+(?:['’-]\w+)*")

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recoworld.evaluation.intervals import Doubles
 from recoworld.types import Ints
-
-Doubles = NDArray[np.float64]
 
 LEVELS = 5
 DISSATISFIED = 3
