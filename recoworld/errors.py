@@ -6,6 +6,7 @@
      |- UnknownName       (KeyError)     no such dataset, simulator, policy, reward or user; says what is near
      |- InvalidSlate      (ValueError)   a slate of the wrong length, range or type, or with repeated items
      |- SessionOver       (RuntimeError) a step after the user has left or the session was cut
+     |- TrainingFailed    (RuntimeError) training cannot go on: a runner raised an error, or numbers are no longer finite
      |- MissingExtra      (ImportError)  an optional dependency is not installed; says what to install
      '- DatasetError
          |- DataMissing                  the files are not there
@@ -60,6 +61,10 @@ class InvalidSlate(RecoWorldError, ValueError):
 
 class SessionOver(RecoWorldError, RuntimeError):
     """A step after the session's end."""
+
+
+class TrainingFailed(RecoWorldError, RuntimeError):
+    """Training cannot go on: an env runner or learner raised an error, or a return or loss is not finite."""
 
 
 class MissingExtra(RecoWorldError, ImportError):

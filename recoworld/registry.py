@@ -107,3 +107,21 @@ POLICIES = Registry(
     },
 )
 """Classes or functions without required arguments that make a `Recommender`."""
+
+ALGORITHMS = Registry(
+    "training algorithm",
+    {
+        "ppo": "recoworld.training.stock:PPO",
+        "appo": "recoworld.training.stock:APPO",
+        "impala": "recoworld.training.stock:IMPALA",
+        "sac": "recoworld.training.stock:SAC",
+        "dqn": "recoworld.training.stock:DQN",
+        "slate-ppo": "recoworld.training.slate_policy:PPO",
+        "slate-reinforce": "recoworld.training.reinforce:REINFORCE",
+        "slate-q": "recoworld.training.slate_q:SLATE_Q",
+        "sqn": "recoworld.training.sqn:SQN",
+        "bc": "recoworld.training.offline:BC",
+        "cql": "recoworld.training.offline:CQL",
+    },
+)
+"""`recoworld.training.algorithm.Algorithm`: what `recoworld train` can launch; needs the extra `rllib`."""

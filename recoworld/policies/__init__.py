@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from recoworld.errors import ConfigError, UnknownName
+from recoworld.policies import rllib
 from recoworld.policies.instruct import InstructionFollowing
 from recoworld.policies.scoring import Scorer
 from recoworld.registry import POLICIES
@@ -16,12 +17,15 @@ def make_policy(spec: str) -> Recommender:
 
         make_policy("ease")                   # registered
         make_policy("als+instruct")           # any policy that scores items, made to follow instructions
+        make_policy("rllib:runs/first")       # what `recoworld train --out runs/first` has trained
         make_policy("my_package.mine:Mine")   # a class or function without required arguments
 
-    Raises UnknownName, which says what is near, and ConfigError for what cannot be made or instructed.
+    Raises UnknownName, which says what is near, ConfigError for what cannot be made or instructed, and MissingExtra.
     """
     if not isinstance(spec, str):
         raise ConfigError(f"policy: got {spec!r}; expected a name such as 'ease', 'ease+instruct' or 'module:Class'")
+    if spec.startswith(rllib.PREFIX):
+        return rllib.trained(spec)
     if spec in POLICIES or not spec.endswith(INSTRUCT):
         return _made(spec)
     base = _made(spec.removesuffix(INSTRUCT))

@@ -1,0 +1,1 @@
+"""The trainings that ship with the package: one YAML file each, settings of `recoworld.configs.training.TrainConfig`."""

@@ -1,0 +1,1 @@
+"""Networks that score every item for a session, in torch and without Ray: what the slate-aware algorithms train."""

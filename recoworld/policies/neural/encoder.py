@@ -1,0 +1,43 @@
+"""A causal transformer over the items that a user met last, in this session and before, and what became of them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from recoworld.policies.neural.session import Seen
+from recoworld.types import Act
+
+
+class SessionEncoder(nn.Module):
+    """Observation -> state ``[n, width]``.
+
+    The last `window` items of the history, each the sum of its content's projection, an embedding of its act and one of its place, go
+    through pre-norm self-attention in which none sees what came later (Kang & McAuley 2018, SASRec). The last one's output, with
+    profile, instruction, turn, the last slate's feedback and the session's counts, makes the state.
+    """
+
+    def __init__(self, *, features: int, profile: int, told: int, width: int, window: int, layers: int, attention_heads: int) -> None:
+        super().__init__()
+        self.window = window
+        self.item, self.act = nn.Linear(features, width, bias=False), nn.Embedding(len(Act), width)
+        self.place = nn.Parameter(torch.zeros(window, width))
+        block = nn.TransformerEncoderLayer(
+            width, attention_heads, 2 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+        )
+        self.blocks = nn.TransformerEncoder(block, layers, norm=nn.LayerNorm(width), enable_nested_tensor=False)
+        self.mix = nn.Sequential(nn.Linear(width + profile + told + 1 + 6 + 4, width), nn.GELU(), nn.Linear(width, width), nn.GELU())
+        self.register_buffer("later", torch.ones(window, window, dtype=torch.bool).triu(1), persistent=False)
+
+    def forward(self, seen: Seen, table: Tensor, counts: Tensor) -> Tensor:
+        """table: content of items ``[N + 1, features]``, row 0 zeros. counts: `SessionFacts.counts` ``[n, 4]``."""
+        history = seen["history"]
+        # the last items that were met, in order: padding stands in front and behind
+        length = (history > 0).long() * torch.arange(1, history.shape[1] + 1, device=history.device)
+        last = length.topk(min(self.window, history.shape[1]), dim=1).indices.sort(dim=1).values
+        items, acts = history.gather(1, last).long(), seen["history_acts"].gather(1, last).long()
+        tokens = self.item(table[items]) + self.act(acts) + self.place[-items.shape[1] :]
+        later = self.later[: items.shape[1], : items.shape[1]]
+        out = self.blocks(tokens, mask=later)[:, -1]
+        rest = [seen["profile"], seen["instruction"], seen["turn"], seen["feedback"].mean(dim=1), counts]
+        return self.mix(torch.cat([out, *rest], dim=1))

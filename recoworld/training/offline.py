@@ -1,0 +1,108 @@
+"""RLlib's own offline algorithms on logged sessions: behaviour cloning of slates, and conservative Q-learning of proto-actions."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import torch
+from pydantic import Field
+from ray.rllib.algorithms.cql import CQL as RLlibCQL
+from ray.rllib.algorithms.cql import CQLConfig
+from ray.rllib.algorithms.marwil import MARWIL, MARWILConfig
+from ray.rllib.core.columns import Columns
+from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
+from torch import Tensor
+
+from recoworld.configs.training import TrainConfig
+from recoworld.policies.neural.scorer import MET, Sizes
+from recoworld.training.algorithm import Algorithm
+from recoworld.training.from_log import FromLog, LogSettings, fed, prepare
+from recoworld.training.slate_module import module_spec
+from recoworld.training.slate_policy import SlatePolicy
+from recoworld.training.views import SLATE, View
+
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+_PROTO = View("vector", "proto")
+
+
+class ClonedPolicy(SlatePolicy):
+    """`SlatePolicy` that learns from the slates of others.
+
+    These may hold items that the user had met already, which it never shows itself: in training they are not held against it.
+    """
+
+    def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
+        out = super()._forward_train(batch, **kwargs)
+        scores = out[Columns.ACTION_DIST_INPUTS]
+        shown = torch.zeros_like(scores).scatter_(1, batch[Columns.ACTIONS].long(), 1.0)
+        return {**out, Columns.ACTION_DIST_INPUTS: scores - shown * self.net.met(batch[Columns.OBS]) * MET}
+
+
+class LoggedMARWIL(FromLog, MARWIL):  # type: ignore[misc]  # Ray has no types
+    """RLlib's MARWIL, of which behaviour cloning is a case."""
+
+
+class LoggedCQL(FromLog, RLlibCQL):  # type: ignore[misc]  # Ray has no types
+    """RLlib's CQL."""
+
+
+class BCSettings(LogSettings):
+    """Cloning of the logged slates by their exact Plackett-Luce likelihood.
+
+    With `beta` above 0 it is MARWIL (Wang et al. 2018): turns from which the session went better than expected weigh more.
+    """
+
+    lr: Positive = 1e-3
+    beta: Annotated[float, Field(ge=0, le=1)] = 0.0
+    value_loss: Annotated[float, Field(ge=0)] = 0.01
+    """Weight of the value function's loss, where `beta` is above 0."""
+    sizes: Sizes = Sizes()
+    """Of the network."""
+
+
+class CQLSettings(LogSettings):
+    """Kumar et al. 2020, with entropy and uniform samples, on vectors and proto-actions (`recoworld.training.views`).
+
+    Departures of RLlib 2.60: the target network moves once an iteration, so that it moves by `tau` for each gradient taken by then; and
+    its cloning of the first `bc_iters` gradients begins anew in each iteration, so that it is off.
+    """
+
+    lr: Positive = 3e-4
+    """Of actor, critics and entropy weight."""
+    hidden: tuple[Count, ...] = (256, 256)
+    """Units of each hidden layer."""
+    conservatism: Annotated[float, Field(ge=0)] = 5.0
+    """Weight of the conservative loss, alpha of the paper."""
+    samples: Count = 10
+    """Actions drawn for it, of each of three kinds."""
+    tau: Annotated[float, Field(gt=0, le=1)] = 0.005
+    """Share of the new weights in the target network, a gradient."""
+
+
+def _bc(config: TrainConfig, settings: BCSettings) -> Any:
+    built = MARWILConfig(algo_class=LoggedMARWIL).rl_module(rl_module_spec=module_spec(ClonedPolicy, config, sizes=settings.sizes))
+    built.training(lr=settings.lr, beta=settings.beta, vf_coeff=settings.value_loss, bc_logstd_coeff=0.0)
+    built.offline_data(postprocess_inputs=True)  # else RLlib refuses beta; nothing else reads it
+    return fed(built, config, settings, SLATE)
+
+
+def _cql(config: TrainConfig, settings: CQLSettings) -> Any:
+    built = CQLConfig(algo_class=LoggedCQL).rl_module(
+        model_config=DefaultModelConfig(fcnet_hiddens=list(settings.hidden), fcnet_activation="relu", head_fcnet_hiddens=[])
+    )
+    built.training(
+        lr=None,
+        actor_lr=settings.lr,
+        critic_lr=settings.lr,
+        alpha_lr=settings.lr,
+        tau=1.0 - (1.0 - settings.tau) ** settings.updates,
+        bc_iters=0,
+        num_actions=settings.samples,
+        min_q_weight=settings.conservatism,
+    )
+    return fed(built, config, settings, _PROTO)
+
+
+BC = Algorithm(settings=BCSettings, view=SLATE, build=_bc, prepare=prepare)
+CQL = Algorithm(settings=CQLSettings, view=_PROTO, build=_cql, prepare=prepare)

@@ -1,0 +1,68 @@
+"""What our RLModules share: a network over the items of a world, fed with observations as they are."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import lru_cache
+from typing import Any
+
+import torch
+from ray.rllib.core.columns import Columns
+from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+from ray.rllib.core.rl_module.torch.torch_rl_module import TorchRLModule
+from torch import Tensor
+
+from recoworld.assembly import make_world
+from recoworld.configs import WorldConfig
+from recoworld.configs.training import TrainConfig
+from recoworld.policies.neural.knowledge import ItemKnowledge
+from recoworld.policies.neural.scorer import ItemScorer, Sizes
+
+
+class SlateModule(TorchRLModule):  # type: ignore[misc]  # Ray has no types
+    """Base of the slate-aware RLModules.
+
+    ``model_config``: world (settings of `WorldConfig`, for the item tables: each process builds its own), sizes (of
+    `recoworld.policies.neural.scorer.Sizes`), and what a subclass reads. A subclass says how many scores an item has (`heads`).
+    """
+
+    framework = "torch"
+    heads = 1
+
+    def setup(self) -> None:
+        """RLlib's hook: build the network."""
+        world = WorldConfig.of(**self.model_config["world"])
+        spaces = self.observation_space.spaces
+        sizes = Sizes(**self.model_config.get("sizes", {}))
+        self.k: int = spaces["slate"].shape[0]
+        self.net = ItemScorer(
+            knowledge_of(world.dataset, world.data_dir, world.split_seed),
+            profile=spaces["profile"].shape[0],
+            told=spaces["instruction"].shape[0],
+            heads=self.heads,
+            history_length=world.history_length,
+            sizes=sizes,
+        )
+        self.generator: torch.Generator | None = None
+        """Of exploration; None for torch's own."""
+
+    def reseed(self, seed: int) -> None:
+        """From here on exploration follows from this seed."""
+        device = next(self.parameters()).device
+        self.generator = torch.Generator(device).manual_seed(seed)
+
+    def best(self, scores: Tensor) -> dict[str, Tensor]:
+        """The k best items ``[n, k]`` by scores ``[n, N]``, as RLlib's actions."""
+        return {Columns.ACTIONS: scores.topk(self.k, dim=1).indices}
+
+
+@lru_cache(maxsize=2)
+def knowledge_of(dataset: str, data_dir: str | None, split_seed: int) -> ItemKnowledge:
+    """One for all modules of a process."""
+    world = make_world(dataset=dataset, data_dir=data_dir, split_seed=split_seed)
+    return ItemKnowledge(world.dataset, world.split)
+
+
+def module_spec(module: type[SlateModule], config: TrainConfig, sizes: Sizes, **model: Any) -> RLModuleSpec:
+    """The spec of a slate-aware module for a training config's world."""
+    return RLModuleSpec(module_class=module, model_config={"world": dict(config.world), "sizes": asdict(sizes), **model})

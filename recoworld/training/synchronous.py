@@ -1,0 +1,168 @@
+"""What REINFORCE and SlateQ share: play a batch of turns, learn from it in a few passes, and from those before it if wanted; again."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from ray.rllib.algorithms.algorithm import Algorithm
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+from ray.rllib.connectors.learner import AddOneTsToEpisodesAndTruncate, GeneralAdvantageEstimation
+from ray.rllib.core.columns import Columns
+from ray.rllib.core.learner.torch.torch_learner import TorchLearner
+from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+from ray.rllib.env.single_agent_episode import SingleAgentEpisode
+from ray.rllib.execution.rollout_ops import synchronous_parallel_sample
+from ray.rllib.utils.metrics import (
+    ENV_RUNNER_RESULTS,
+    ENV_RUNNER_SAMPLING_TIMER,
+    LEARNER_RESULTS,
+    LEARNER_UPDATE_TIMER,
+    NUM_ENV_STEPS_SAMPLED_LIFETIME,
+    SYNCH_WORKER_WEIGHTS_TIMER,
+    TIMERS,
+)
+from torch import Tensor
+
+from recoworld.configs.training import TrainConfig
+from recoworld.policies.neural.scorer import Sizes
+from recoworld.training.failures import Loud
+from recoworld.training.responses import responses_connector
+from recoworld.training.runner import SlateRunner
+from recoworld.training.slate_module import SlateModule
+
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Amount = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+
+LoudSlateRunner = SlateRunner if issubclass(SlateRunner, Loud) else type("LoudSlateRunner", (Loud, SlateRunner), {"__module__": __name__})
+
+
+class Settings(BaseModel):
+    """What both have."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    lr: Positive = 2e-3
+    """Step size of Adam."""
+    gamma: Share = 0.95
+    """Discount a turn."""
+    epochs: Count = 4
+    """Passes over the batch of an iteration."""
+    minibatch: Count = 512
+    """Turns a gradient is taken over."""
+    grad_clip: Positive = 1.0
+    """Largest norm of all gradients together."""
+    replay: Annotated[int, Field(ge=0)] = 0
+    """Earlier batches that are learned from along with the new one. They go into every checkpoint: about 2.5 kB a turn."""
+    sizes: Sizes = Sizes()
+    """Of the network."""
+
+
+class Synchronous(Algorithm):  # type: ignore[misc]  # Ray has no types
+    """Sample, learn, hand out the weights; `AlgorithmConfig.learner_config_dict` holds the `Settings`."""
+
+    def setup(self, config: AlgorithmConfig) -> None:
+        """RLlib's hook."""
+        super().setup(config)
+        self._earlier: deque[list[SingleAgentEpisode]] = deque(maxlen=self.config.learner_config_dict["replay"])
+
+    def training_step(self) -> None:
+        """One iteration."""
+        with self.metrics.log_time((TIMERS, ENV_RUNNER_SAMPLING_TIMER)):
+            episodes, results = synchronous_parallel_sample(
+                worker_set=self.env_runner_group,
+                max_env_steps=self.config.total_train_batch_size,
+                sample_timeout_s=self.config.sample_timeout_s,
+                _uses_new_env_runners=True,
+                _return_metrics=True,
+            )
+            if not episodes:  # every runner died
+                return
+            self.metrics.aggregate(results, key=ENV_RUNNER_RESULTS)
+        steps = self.metrics.peek((ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME))
+        with self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER)):
+            results = self.learner_group.update(
+                episodes=self._with_earlier(episodes),
+                timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: steps},
+                num_epochs=self.config.num_epochs,
+                minibatch_size=self.config.minibatch_size,
+                shuffle_batch_per_epoch=self.config.shuffle_batch_per_epoch,
+            )
+            self.metrics.aggregate(results, key=LEARNER_RESULTS)
+        with self.metrics.log_time((TIMERS, SYNCH_WORKER_WEIGHTS_TIMER)):
+            self.env_runner_group.sync_weights(from_worker_or_learner_group=self.learner_group, inference_only=True)
+
+    def _with_earlier(self, episodes: list[SingleAgentEpisode]) -> list[SingleAgentEpisode]:
+        """The episodes with those replayed, all copies where they will be needed again: learners write to what they get."""
+        if not self._earlier.maxlen:
+            return episodes
+        batch = [episode[:] for batch in (*self._earlier, episodes) for episode in batch]
+        self._earlier.append(episodes)
+        return batch
+
+    def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """RLlib's, and the batches for replay."""
+        return {**super().get_state(*args, **kwargs), "earlier": list(self._earlier)}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from `get_state`."""
+        super().set_state(state)
+        self._earlier.clear()
+        self._earlier.extend(state.get("earlier", ()))
+
+
+class SynchronousConfig(AlgorithmConfig):  # type: ignore[misc]  # Ray has no types
+    """RLlib's config of a `Synchronous` algorithm, whose module and learner class are set by name (`synchronous`)."""
+
+    def __init__(self, algo_class: type[Algorithm] | None = None) -> None:
+        super().__init__(algo_class=algo_class or Synchronous)
+
+    def get_default_rl_module_spec(self) -> RLModuleSpec:
+        """RLlib's question, asked even where a module is set."""
+        return RLModuleSpec(module_class=SlateModule)
+
+
+class SynchronousLearner(TorchLearner):  # type: ignore[misc]  # Ray has no types
+    """Adds to the batch what `GeneralAdvantageEstimation` makes of the module's `compute_values`: VALUE_TARGETS and ADVANTAGES."""
+
+    trace = 0.0
+    """Its lambda, where the settings have none."""
+
+    def build(self) -> None:
+        """RLlib's hook."""
+        super().build()
+        lambda_ = self.config.learner_config_dict.get("lambda_", self.trace)
+        self._learner_connector.prepend(AddOneTsToEpisodesAndTruncate())
+        self._learner_connector.append(GeneralAdvantageEstimation(gamma=self.config.gamma, lambda_=lambda_))
+
+
+def mean(values: Tensor, batch: dict[str, Tensor]) -> Tensor:
+    """Of a number per turn ``[n]``, over turns that took place."""
+    real = batch[Columns.LOSS_MASK]
+    return values[real].sum() / real.sum().clamp(min=1)
+
+
+def synchronous(config: TrainConfig, settings: Settings, learner: type[SynchronousLearner], module: RLModuleSpec) -> AlgorithmConfig:
+    """RLlib's config: one sample of every runner is an iteration's batch."""
+    runners = config.env_runners
+    batch = max(1, runners.envs * runners.fragment * max(1, runners.num) // max(1, config.learners.num))
+    return (
+        SynchronousConfig()
+        .env_runners(env_runner_cls=LoudSlateRunner)
+        .rl_module(rl_module_spec=module)
+        .learners(learner_class=learner, learner_connector=responses_connector)
+        .training(
+            lr=settings.lr,
+            gamma=settings.gamma,
+            grad_clip=settings.grad_clip,
+            grad_clip_by="global_norm",
+            num_epochs=settings.epochs,
+            train_batch_size_per_learner=batch,
+            minibatch_size=min(settings.minibatch, batch),
+            shuffle_batch_per_epoch=True,
+            learner_config_dict=settings.model_dump(exclude={"sizes"}),
+        )
+    )
