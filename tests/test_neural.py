@@ -14,9 +14,10 @@ from recoworld.types import Act, Kind
 
 torch = pytest.importorskip("torch", reason="needs the extra rllib")
 
+
 from recoworld.policies.neural import plackett
 from recoworld.policies.neural.knowledge import ItemKnowledge
-from recoworld.policies.neural.scorer import MET, ItemScorer, Sizes
+from recoworld.policies.neural.scorer import MET, WIDE, ItemScorer, Sizes
 from recoworld.policies.neural.session import session_facts
 
 
@@ -86,7 +87,7 @@ def test_session_facts_are_what_a_loop_over_the_slots_adds_up(world):
     centre, seen = features.mean(axis=0), observe(world)
     table = torch.zeros(len(features) + 1, features.shape[1])
     table[1:] = torch.from_numpy(features)
-    facts = session_facts(tensors(seen), table, torch.tensor(memory), world.history_length)
+    facts = session_facts(tensors(seen), table, torch.tensor(memory))
     for row in range(len(seen["slate"])):
         clicks, skips, recent = np.zeros(features.shape[1]), np.zeros(features.shape[1]), np.zeros(features.shape[1])
         for turn in range(4):
@@ -98,7 +99,7 @@ def test_session_facts_are_what_a_loop_over_the_slots_adds_up(world):
             recent = memory * recent + (1 - memory) * (features[items[looked]].mean(axis=0) if looked.any() else 0)
         for name, expected in (("clicks", clicks), ("skips", skips), ("recent", recent)):
             np.testing.assert_allclose(getattr(facts, name)[row].numpy(), expected, atol=1e-5)
-        assert facts.counts[row, 0] == pytest.approx(20 / 30)
+        assert facts.counts[row, 0] == pytest.approx(20 / 100)
 
 
 def test_an_item_already_met_is_below_all_others(world, knowledge):
@@ -116,20 +117,21 @@ def test_scores_follow_the_formula(world, knowledge):
     """With all weights at zero but one, the scores are that quantity."""
     seen = observe(world)
     net = scorer(world, knowledge, sizes=Sizes(scale=1.0))
-    past, home = knowledge.past(seen["history"][:, : world.history_length], seen["history_acts"][:, : world.history_length])
+    before = seen["history_acts"] < Act.UNSEEN
+    past, home = knowledge.past(seen["history"] * before, seen["history_acts"] * before)
     told = np.flatnonzero(seen["instruction_code"][:, 0])
     assert told.size, "the fixture's random slates make users speak"
-    with torch.no_grad():
+    with torch.no_grad():  # tolerances: MET is large, and the table of half precision
         for parameter in (net.wide, net.obey, net.shift.weight, net.query.weight):
             parameter.zero_()
         base = net(tensors(seen))[0][:, 0]
-        net.wide[0, 0] = 1 / 16
-        np.testing.assert_allclose((net(tensors(seen))[0][:, 0] - base).numpy(), past[:, 0], atol=2e-3)  # MET is large, the table of half precision
+        net.wide[0, 0] = 1 / WIDE["ease"]
+        np.testing.assert_allclose((net(tensors(seen))[0][:, 0] - base).numpy(), past[:, 0], atol=2e-3)
         net.wide.zero_()
-        net.wide[0, 4] = 1 / 16
+        net.wide[0, 4] = 1 / WIDE["home"]
         np.testing.assert_allclose((net(tensors(seen))[0][:, 0] - base).numpy(), home @ world.catalog.features.T, atol=2e-3)
         net.wide.zero_()
-        net.obey[0] = 1 / 16
+        net.obey[0] = 1 / 80
         change = (net(tensors(seen))[0][:, 0] - base).numpy()
     standing = world.state.history.standing
     expected = np.where((standing.kind != Kind.NONE)[:, None], matches(standing, world.catalog), False)
@@ -160,7 +162,20 @@ def test_parameters_alone_are_in_the_state_dict(world, knowledge):
 
 def test_a_past_is_scored_the_same_kept_or_new(world, knowledge):
     net, seen = scorer(world, knowledge), tensors(observe(world))
-    first = net._past(seen, world.history_length)
-    again = net._past({key: value[5:6] for key, value in seen.items()}, world.history_length)
-    assert torch.equal(first[0][5:6], again[0]) and torch.equal(first[1][5:6], again[1])
+    first = net._past(seen)
+    again = net._past({key: value[5:6] for key, value in seen.items()})
+    assert torch.equal(first[0][5:6], again[0])
+    assert torch.equal(first[1][5:6], again[1])
     assert first[0].amax(dim=2) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_a_session_that_has_not_begun_and_a_longer_history_are_read_alike(world, knowledge):
+    """The network is asked for rankings in a world with all of the past in sight, and other numbers of turns."""
+    net, users = scorer(world, knowledge), world.split.test[:5]
+    seen = []
+    for longer in ({}, {"history_length": 300, "max_turns": 9, "slate_size": 7}):
+        other = make_world(dataset="mini", **longer)
+        other.reset(users, np.arange(5))
+        with torch.no_grad():
+            seen.append(net(tensors(observe(other)))[0])
+    assert torch.allclose(seen[0], seen[1], atol=1e-5)

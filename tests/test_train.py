@@ -501,6 +501,16 @@ def test_more_cores_than_there_are_is_an_error_not_a_wait(ray_here: None, tmp_pa
         train(tiny(env_runners__num=64), tmp_path / "run")
 
 
+def test_an_address_where_nothing_answers_is_an_error_not_a_wait() -> None:
+    pytest.importorskip("ray")
+    from recoworld.training.cluster import _check_answers
+
+    with pytest.raises(ConfigError, match=r"cluster.address = 'ray://127.0.0.1:1': nothing answers"):
+        _check_answers("ray://127.0.0.1:1")
+    _check_answers("auto")
+    _check_answers(None)
+
+
 def test_settings_of_the_algorithm_and_its_runner_are_checked_early(ray_here: None, tmp_path: Path) -> None:
     from recoworld.training.launch import algorithm_config
 

@@ -1,19 +1,21 @@
 """REINFORCE with top-K correction and SlateQ: what they compute, against closed forms and brute force, and that both learn on `mini`."""
 
+# ruff: noqa: E402  # nothing of this can be imported without the extra
+
 from __future__ import annotations
 
-import os
-
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-
+import tempfile
+from collections.abc import Iterator
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
-rllib = pytest.importorskip("ray.rllib")
+ray = pytest.importorskip("ray")
+pytest.importorskip("ray.rllib")
 
 from gymnasium import spaces
 from ray.rllib.algorithms.ppo import PPOConfig
@@ -25,8 +27,16 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.core.rl_module.torch.torch_rl_module import TorchRLModule
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 
+from recoworld.assembly import make_world
+from recoworld.configs.training import TrainConfig
+from recoworld.envs.codec import observe
 from recoworld.policies.neural import choice
+from recoworld.training import launch, slate_q
+from recoworld.training.reinforce import top_k_loss
 from recoworld.training.responses import RESPONSE, responses_connector
+from recoworld.training.seeding import seed_everything
+from recoworld.training.serving import chosen
+from recoworld.training.views import SLATE
 
 # RLlib registers its environment anew with each Algorithm, and leaves files open
 pytestmark = [
@@ -170,3 +180,201 @@ def test_what_is_out_of_the_question_comes_last(name: str) -> None:
     values[:, 4:] = -5.0
     slates = choice.OPTIMISERS[name](logits.float(), values.float(), null.float(), null_value.float(), 4).numpy()
     assert all({4, 5, 6} < set(slate) and len(set(slate)) == 4 for slate in slates.tolist())
+
+
+# REINFORCE
+
+
+def drawn(n: int, n_items: int, k: int) -> tuple[torch.Tensor, ...]:
+    """Scores ``[n, n_items]`` that want a gradient, slates, advantages, and log-probabilities under somewhat other scores."""
+    rng = np.random.default_rng(n_items)
+    scores = torch.tensor(rng.normal(0, 1, (n, n_items)), requires_grad=True)
+    slates = torch.tensor(np.argsort(rng.random((n, n_items)), axis=1)[:, :k])
+    before = scores.detach() + torch.tensor(rng.normal(0, 0.7, (n, n_items)))
+    return scores, slates, torch.tensor(rng.normal(0, 1, n)), before.log_softmax(1).gather(1, slates)
+
+
+def test_the_gradient_is_the_papers() -> None:
+    scores, slates, advantages, behaviour = drawn(20, 6, 3)
+    cap, k, caps = 1.2, 3, 0
+    top_k_loss(scores, slates, advantages, behaviour, cap).sum().backward()
+    for row in range(20):
+        pi = np.exp(scores.detach().numpy()[row])
+        pi /= pi.sum()
+        expected = np.zeros(6)
+        for slot, item in enumerate(slates[row].tolist()):
+            ratio = pi[item] / np.exp(behaviour[row, slot].item())
+            caps += ratio > cap
+            weight = min(ratio, cap) * k * (1 - pi[item]) ** (k - 1) * advantages[row].item()
+            expected += weight * (np.eye(6)[item] - pi) / k  # weight * grad log pi(item)
+        np.testing.assert_allclose(-scores.grad[row], expected, atol=1e-12)
+    assert 5 < caps < 55
+
+
+def test_one_slot_and_fresh_data_are_plain_reinforce() -> None:
+    scores, slates, advantages, _ = drawn(20, 6, 1)
+    logs = scores.log_softmax(1).gather(1, slates)
+    (plain,) = torch.autograd.grad(-(advantages * logs[:, 0]).sum(), scores, retain_graph=True)
+    (ours,) = torch.autograd.grad(top_k_loss(scores, slates, advantages, logs.detach(), 20.0).sum(), scores)
+    np.testing.assert_allclose(ours, plain, atol=1e-12)
+
+
+# SlateQ's module
+
+
+def small(name: str, **changes: Any) -> TrainConfig:
+    """A training of seconds."""
+    settings = {"epochs": 2, "minibatch": 40, "sizes": {"width": 8, "window": 8}, **changes}
+    world = {"dataset": "mini", "max_turns": 5, "history_length": 50, "slate_size": 3}
+    return TrainConfig.of(
+        None,
+        {"algorithm": name, "world": world, "settings": settings, "env_runners": {"envs": 16, "fragment": 5}, "iterations": 2},
+    )
+
+
+def module(**changes: Any) -> Any:
+    """SlateQ's, untrained, and with weights that are not zero."""
+    config = small("slate-q", **changes)
+    algorithm, settings = launch.algorithm_of(config)
+    world = make_world(config.world_config())
+    made = {DEFAULT_MODULE_ID: (SLATE.observation_space(world), SLATE.action_space(world))}
+    torch.manual_seed(0)
+    module = algorithm.build(config, settings).get_rl_module_spec(spaces=made).build()
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.02)
+    return module
+
+
+@pytest.fixture(scope="module")
+def seen() -> dict[str, Any]:
+    """Observations of four users after two turns, the last of whom is at the end."""
+    world = make_world(dataset="mini", slate_size=3, max_turns=5, history_length=50)
+    world.reset(np.array([3, 11, 40, 7]), np.array([1, 2, 3, 4]))
+    for turn in range(2):
+        world.step(np.arange(12).reshape(4, 3) * 7 + turn)
+    seen = {key: torch.tensor(value) for key, value in observe(world).items()}
+    seen["turn"][3] = 1.0
+    return seen
+
+
+def test_the_choice_is_one_of_the_clicked_or_none() -> None:
+    clicked = torch.tensor([[0.0, 1.0, 1.0], [0.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
+    np.testing.assert_array_equal(slate_q.choices(clicked), [[0, 0.5, 0.5, 0], [0, 0, 0, 1], [1, 0, 0, 0]])
+
+
+@pytest.mark.parametrize("learns", ["best", "shown"])
+def test_the_value_of_a_turn(seen: dict[str, Any], learns: str) -> None:
+    ours = module(learns=learns, optimiser="lp", shortlist=1000)
+    shown, real = torch.tensor([[1, 2, 3]] * 4), torch.tensor([True, False, True, True])
+    values = ours.compute_values({Columns.OBS: seen, Columns.ACTIONS: shown, Columns.LOSS_MASK: real})
+    with torch.no_grad():
+        parts = [part.double().numpy() for part in ours.judge(seen, target=True)]
+        best = choice.lp(*ours.judge(seen, target=True), 3)
+    for row in range(4):
+        slate = shown[row] if learns == "shown" and real[row] else best[row]
+        expected = worth(slate.tolist(), *(part[row] for part in parts)) if row < 3 else 0.0
+        assert values[row].item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_target_network_follows_and_stays_with_the_learner(seen: dict[str, Any]) -> None:
+    ours = module()
+    before, learned = ours.judge(seen, target=True), ours.judge(seen)
+    assert not any(parameter.requires_grad for parameter in ours.target.parameters())
+    assert not torch.allclose(before[1], learned[1])
+    old, new = ours.target["none"].weight.clone(), ours.none.weight
+    ours.follow(0.25)
+    np.testing.assert_allclose(ours.target["none"].weight, (0.75 * old + 0.25 * new).detach(), rtol=1e-6)
+    ours.follow(1.0)
+    for now, then in zip(ours.judge(seen, target=True), learned, strict=True):
+        np.testing.assert_allclose(now, then.detach(), rtol=1e-5)
+    acting = ours.get_state(inference_only=True)
+    assert not any(name.startswith("target") for name in acting)
+    assert any(name.startswith("target") for name in ours.get_state())
+
+
+def test_exploration_is_noise_on_the_choice(seen: dict[str, Any]) -> None:
+    calm, curious = module(temperature=0.0), module(temperature=2.0)
+    batch = {Columns.OBS: seen}
+    best = chosen(calm, {key: value.numpy() for key, value in seen.items()})
+    np.testing.assert_array_equal(calm.forward_exploration(batch)[Columns.ACTIONS], best)
+    slates = []
+    for seed in (1, 1, 2):
+        curious.reseed(seed)
+        slates.append(curious.forward_exploration(batch)[Columns.ACTIONS].numpy())
+    np.testing.assert_array_equal(slates[0], slates[1])
+    assert (slates[0] != slates[2]).any()
+    met = seen["history"].numpy() - 1
+    assert not any(np.isin(slate, past).any() for slate, past in zip(slates[0], met, strict=True))
+
+
+# training
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    """Ray, once for the module."""
+    folder = tempfile.mkdtemp(prefix="rw-")  # short: sockets lie in it
+    ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, _temp_dir=folder)
+    yield
+    ray.shutdown()
+
+
+def iterate(algorithm: Any, iteration: int) -> dict[str, Any]:
+    seed_everything(algorithm, 0, iteration)
+    result: dict[str, Any] = algorithm.train()
+    return result
+
+
+def weights_of(algorithm: Any) -> dict[str, Any]:
+    state: dict[str, Any] = algorithm.learner_group.get_state(components="learner/rl_module")["learner"]["rl_module"][DEFAULT_MODULE_ID]
+    return {key: np.array(value) for key, value in state.items()}
+
+
+CASES = [
+    ("slate-reinforce", {}),
+    ("slate-reinforce", {"replay": 1}),
+    ("slate-q", {}),
+    ("slate-q", {"replay": 1, "learns": "shown", "optimiser": "greedy", "shortlist": 20, "tau": 0.5, "target_every": 2, "lambda_": 0.5}),
+]
+
+
+@pytest.mark.parametrize(("name", "settings"), CASES)
+def test_training_goes_on_identically_from_a_checkpoint(cluster: None, tmp_path: Path, name: str, settings: dict[str, Any]) -> None:
+    config = launch.algorithm_config(small(name, **settings))
+    first = config.copy().build_algo()
+    before = weights_of(first)
+    for iteration in range(2):
+        learned = iterate(first, iteration)["learners"][DEFAULT_MODULE_ID]
+        assert all(np.isfinite(float(value)) for key, value in learned.items() if "loss" in key)
+    first.save_to_path(str(tmp_path))
+    iterate(first, 2)
+    after = weights_of(first)
+    assert all(np.isfinite(value).all() for value in after.values())
+    assert {key for key in before if (before[key] != after[key]).any()} >= {"net.wide", "net.items", "net.encoder.item.weight"}
+    first.stop()
+    second = config.copy().build_algo()
+    second.restore_from_path(str(tmp_path))
+    iterate(second, 2)
+    for key, value in weights_of(second).items():
+        np.testing.assert_array_equal(value, after[key], err_msg=key)
+    second.stop()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Ray Data's, of itself
+@pytest.mark.parametrize("name", ["slate-reinforce", "slate-q"])
+def test_two_learners_and_two_remote_runners(cluster: None, name: str) -> None:
+    config = small(name).model_dump()
+    config["learners"]["num"] = config["env_runners"]["num"] = 2
+    algorithm = launch.algorithm_config(TrainConfig.of(None, config)).build_algo()
+    before = weights_of(algorithm)
+    for iteration in range(2):
+        result = iterate(algorithm, iteration)
+    after = weights_of(algorithm)
+    assert result["env_runners"]["num_env_steps_sampled_lifetime"] >= 2 * 2 * 16 * 5
+    assert any((before[key] != after[key]).any() for key in before)
+    states = [found.get() for found in algorithm.learner_group.foreach_learner(lambda one: one.module[DEFAULT_MODULE_ID].get_state())]
+    for key, value in states[0].items():
+        np.testing.assert_array_equal(value, states[1][key], err_msg=key)
+    algorithm.stop()

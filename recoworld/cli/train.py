@@ -34,9 +34,10 @@ def train(
     ] = None,
     list_: Annotated[bool, typer.Option("--list", help="Name the configs that ship with RecoWorld.")] = False,
 ) -> None:
-    """Train a policy with RLlib and judge it on test users, beside untrained ones and the oracle.
+    """Train a policy with RLlib, and judge it on users it never met.
 
-    Every iteration is kept: after Ctrl-C, or worse, the same command goes on from there. With more iterations set, so does a finished run.
+    It is judged beside untrained policies and the oracle. Every iteration is kept: after Ctrl-C, or worse, the same command goes on from
+    there. With more iterations set, so does a finished run.
     """
     from rich.console import Console
 
@@ -93,7 +94,8 @@ def _report(ended: Trained, out: Path, console: Console) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    assert ended.final is not None and ended.board is not None
+    assert ended.final is not None
+    assert ended.board is not None
     final = ended.final
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", title="Return a session, test users", title_justify="left")
     table.add_column("policy", style="cyan")
@@ -109,7 +111,8 @@ def _report(ended: Trained, out: Path, console: Console) -> None:
     if final["gap_closed"] is not None:
         best, closed = final["best_untrained"]["policy"], final["gap_closed"]
         gap = f"the gap between {best} and the oracle"
-        console.print(f"{closed:.0%} of {gap} is closed." if closed >= 0 else f"It is {-closed:.0%} of {gap} below {best}: untrained is better.")
+        below = f"It is below {best}, by {-closed:.0%} of {gap}."
+        console.print(f"{closed:.0%} of {gap} is closed." if closed >= 0 else below, soft_wrap=True)
     for note in ended.board.notes:
         console.print(Text("note: ", style="yellow"), Text(note), sep="", soft_wrap=True)
     console.print(

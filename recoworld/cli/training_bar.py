@@ -50,7 +50,8 @@ class TrainingBar(Watcher):
         """The newest figures."""
         doing = [f"iteration {record['iteration']}{self._of}"]
         doing += [f"{name} {record[name]:.3g}" for name in ("return", "loss") if record[name] is not None]
-        doing += [f"{record['env_steps']:,} steps", f"{record['steps_per_second']:,.0f}/s"]
+        if record["env_steps"]:  # else it learns from a log
+            doing += [f"{record['env_steps']:,} steps", f"{record['steps_per_second']:,.0f}/s"]
         self._bar.update(self._tasks["training"], completed=min(1.0, share), doing=", ".join(doing))
 
     def point(self, record: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ def cluster(config: TrainConfig) -> Iterator[None]:
         ours = not ray.is_initialized()
         if ours:
             wanted = config.cluster
+            _check_answers(wanted.address)
             own = {} if wanted.address else {"num_cpus": wanted.cpus, "include_dashboard": False}
             folder = {"_temp_dir": wanted.temp_dir} if wanted.temp_dir and not wanted.address else {}
             try:
@@ -42,6 +44,17 @@ def cluster(config: TrainConfig) -> Iterator[None]:
         finally:
             if ours:
                 ray.shutdown()
+
+
+def _check_answers(address: str | None) -> None:
+    """Ray tries an address for minutes, then ends the process."""
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise ConfigError(f"cluster.address = {address!r}: nothing answers there ({error}); expected the head of a Ray cluster") from None
 
 
 @contextmanager

@@ -132,7 +132,7 @@ class Rows:
 
 
 def protos(slates: Slates, catalog: Catalog) -> Floats:
-    """The proto-actions ``[n, d + 1]``, of length 1, whose nearest items (`recoworld.training.views.nearest`) the slates are, about.
+    """Proto-actions ``[n, d + 1]``, of length 1, whose nearest items (`recoworld.training.views.nearest`) come near these slates.
 
     Ridge regression: the direction whose dot product with the catalogue's items comes closest to 1 for those of the slate and 0 for the
     others. The slate's mean content would point mostly to what all items have in common.
@@ -190,7 +190,9 @@ class FromLog:
 
 
 def fed(built: Any, config: TrainConfig, settings: LogSettings, view: View) -> Any:
-    """RLlib's config, with the log as its input and no env runners."""
+    """RLlib's config, with the log as its input and no env runners. Raises ConfigError."""
+    if config.iterations is None and config.minutes is None:
+        raise ConfigError(f"env_steps: {config.algorithm} learns from a log and makes none; expected iterations or minutes to stop by")
     world = make_world(config.world_config())
     built.offline_data(
         input_=[LOG if isinstance(settings.log, Recording) else str(Path(settings.log).expanduser())],
@@ -202,6 +204,7 @@ def fed(built: Any, config: TrainConfig, settings: LogSettings, view: View) -> A
         gamma=settings.gamma, train_batch_size_per_learner=settings.batch, grad_clip=settings.grad_clip, grad_clip_by="global_norm"
     )
     built.reporting(min_time_s_per_iteration=0, min_train_timesteps_per_iteration=0, min_sample_timesteps_per_iteration=0)
+    built.framework(torch_ddp_kwargs={"find_unused_parameters": True})  # a head that is switched off, a batch without a click
     built._is_online = False  # CQL would make env runners that it never asks
     return built
 

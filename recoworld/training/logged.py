@@ -212,7 +212,7 @@ def _said(world: World, turns: list[SessionTurn], session: Ints) -> Instruction:
     """The instructions ``[m]``. Raises ConfigError for one about a genre, person or item that is not there."""
     catalog, m = world.catalog, len(turns)
     ends = {
-        Aspect.NONE: 1,
+        Aspect.NONE: 10_000,
         Aspect.GENRE: len(catalog.genre_names),
         Aspect.ERA: 10_000,
         Aspect.POPULARITY: 2,

@@ -14,6 +14,7 @@ from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
 from torch import Tensor
 
 from recoworld.configs.training import TrainConfig
+from recoworld.errors import ConfigError
 from recoworld.policies.neural.scorer import MET, Sizes
 from recoworld.training.algorithm import Algorithm
 from recoworld.training.from_log import FromLog, LogSettings, fed, prepare
@@ -88,6 +89,10 @@ def _bc(config: TrainConfig, settings: BCSettings) -> Any:
 
 
 def _cql(config: TrainConfig, settings: CQLSettings) -> Any:
+    if config.learners.num > 1:
+        raise ConfigError(
+            f"learners.num = {config.learners.num}: RLlib's CQL does not average gradients over learners; expected 0 or 1 for cql"
+        )
     built = CQLConfig(algo_class=LoggedCQL).rl_module(
         model_config=DefaultModelConfig(fcnet_hiddens=list(settings.hidden), fcnet_activation="relu", head_fcnet_hiddens=[])
     )

@@ -7,7 +7,8 @@ Departures from the paper:
 - The world is there to be played in, so batches are fresh; beta is known, not estimated from a log by a second network.
 - Slates are drawn by Plackett-Luce without replacement; the paper draws with replacement and drops what came twice.
 - The reward of a slate is credited to all its items. The paper's rewards belong to single items.
-- A is the discounted return from here on less a learned value, standardised over the batch; the paper has the return alone.
+- A is the discounted return from here on less a learned value and the mean of the turn's peers (`recoworld.training.peers`),
+  standardised over the batch; the paper has the return alone.
 - What is summed over the items is divided by K, so that one learning rate suits slates of any size.
 - Session encoder and items are those of `ItemScorer`; met items are left out of the softmax.
 """
@@ -25,9 +26,10 @@ from torch import Tensor
 from recoworld.configs.training import TrainConfig
 from recoworld.policies.neural import plackett
 from recoworld.training.algorithm import Algorithm
-from recoworld.training.slate_module import module_spec
+from recoworld.training.peers import AmongPeers
+from recoworld.training.slate_module import module_spec, slots
 from recoworld.training.slate_policy import SlatePolicy
-from recoworld.training.synchronous import Amount, Positive, Settings, Share, SynchronousLearner, mean, synchronous
+from recoworld.training.synchronous import Amount, Count, Positive, Settings, Share, SynchronousLearner, mean, synchronous
 from recoworld.training.views import SLATE
 
 BEHAVIOUR = "behaviour_logp"
@@ -53,12 +55,21 @@ class ReinforcePolicy(SlatePolicy):
     def _forward_exploration(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
         with torch.no_grad():
             scores = self.net(batch[Columns.OBS])[0][:, 0]
-            slates = plackett.sample(scores, self.k, self.generator)
+            slates = plackett.sample(scores, slots(batch), self.generator)
             return {Columns.ACTIONS: slates, BEHAVIOUR: scores.log_softmax(dim=1).gather(1, slates)}
+
+    def compute_values(self, batch: dict[str, Any], embeddings: Tensor | None = None) -> Tensor:
+        """Expected return from here on ``[n]``; none after the last turn, which nothing would teach."""
+        return super().compute_values(batch, embeddings) * (batch[Columns.OBS]["turn"][:, 0] < 1)
 
 
 class ReinforceLearner(SynchronousLearner):
-    """The corrected policy gradient, the baseline's squared error and an entropy bonus."""
+    """The corrected policy gradient with advantages among peers, the baseline's squared error and an entropy bonus."""
+
+    def build(self) -> None:
+        """RLlib's hook."""
+        super().build()
+        self._learner_connector.append(AmongPeers())
 
     def compute_loss_for_module(
         self, *, module_id: str, config: AlgorithmConfig, batch: dict[str, Tensor], fwd_out: dict[str, Tensor]
@@ -77,6 +88,10 @@ class ReinforceLearner(SynchronousLearner):
 class ReinforceSettings(Settings):
     """Chen et al. 2019."""
 
+    lr: Positive = 3e-4
+    epochs: Count = 1
+    """Passes over the batch of an iteration: without a trust region, few."""
+
     lambda_: Share = 1.0
     """Of generalised advantage estimation; 1 is the return less the value."""
     cap: Positive = 20.0
@@ -85,10 +100,12 @@ class ReinforceSettings(Settings):
     """Weight of the baseline's loss."""
     entropy: Amount = 0.0
     """Weight of the first slot's entropy."""
+    peers: Count = 8
+    """Sessions of one user under the same luck, whose mean advantage is taken off (`recoworld.training.peers`); 1 for none."""
 
 
 def _reinforce(config: TrainConfig, settings: ReinforceSettings) -> AlgorithmConfig:
-    return synchronous(config, settings, ReinforceLearner, module_spec(ReinforcePolicy, config, sizes=settings.sizes))
+    return synchronous(config, settings, ReinforceLearner, module_spec(ReinforcePolicy, config, sizes=settings.sizes, peers=settings.peers))
 
 
 REINFORCE = Algorithm(settings=ReinforceSettings, view=SLATE, build=_reinforce)

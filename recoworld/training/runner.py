@@ -13,18 +13,23 @@ from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 from ray.rllib.env.utils.infinite_lookback_buffer import InfiniteLookbackBuffer
 
 from recoworld.luck import combine
+from recoworld.training.failures import Loud
+from recoworld.training.peers import PEERS
 from recoworld.training.slate_module import SlateModule
 
 _SEEDS = np.uint64(2**62)
+_GROUP = 0x9EE5
 
 
-class SlateRunner(SingleAgentEnvRunner):  # type: ignore[misc]  # Ray has no types
+class SlateRunner(Loud, SingleAgentEnvRunner):  # type: ignore[misc]  # Ray has no types
     """`SingleAgentEnvRunner` for a `SlateModule` on the native vector environment, without a Python step per session and turn.
 
     Every call of `sample` begins all sessions anew, under seeds that follow from (config.seed, worker index, version of the weights,
     calls since they came): what is sampled is a function of these alone. So training goes on identically from a checkpoint, and a
     runner that takes the place of a dead one samples what that would have. Sessions that are under way at the end are cut there; value
     functions bootstrap them.
+
+    The module's ``model_config["peers"]`` sessions each are of the same users under the same luck (`recoworld.training.peers`).
 
     Connectors between environment and module are not run, and callbacks on single steps are not called.
     """
@@ -45,8 +50,9 @@ class SlateRunner(SingleAgentEnvRunner):  # type: ignore[misc]  # Ray has no typ
         n, seed = self.num_envs, self._next_seed()
         self.module.reseed(seed)
         env = self.env.env  # without RLlib's wrapper, which makes a list of dicts out of each step's infos
-        observations, _ = env.reset(seed=seed)
-        tape = _Tape(n)
+        groups = np.arange(n) // int(self.module.model_config.get("peers", 1))
+        observations, _ = env.reset(seed=[int(one) for one in combine(seed, groups) % _SEEDS])
+        tape = _Tape(n, combine(seed, groups, _GROUP))
         while tape.steps < num_timesteps if num_timesteps is not None else tape.finished < (num_episodes or n):
             seen = tape.see(observations)
             if random_actions:
@@ -76,8 +82,9 @@ class SlateRunner(SingleAgentEnvRunner):  # type: ignore[misc]  # Ray has no typ
 class _Tape:
     """Everything that passed between `n` environments and the module, a row a turn."""
 
-    def __init__(self, n: int) -> None:
-        self._n = n
+    def __init__(self, n: int, groups: NDArray[np.uint64]) -> None:
+        """groups: equal for environments that play the same users under the same luck ``[n]``."""
+        self._n, self._groups = n, groups
         self._seen: list[dict[str, NDArray[Any]]] = []
         self._out: list[dict[str, NDArray[Any]]] = []
         self._rewards: list[NDArray[Any]] = []
@@ -114,15 +121,23 @@ class _Tape:
         ended = terminated | np.stack(self._truncated)
         made = []
         for i in range(self._n):
-            start = 0
+            start = session = 0
             for last in [*np.flatnonzero(ended[:, i]).tolist(), None]:
                 stop = self.turns if last is None else last + 1
                 if start < stop and not (whole and last is None):
                     made.append(_episode(seen, out, rewards, start, stop, i, last is not None, bool(terminated[stop - 1, i])))
                     if last is not None:
                         self.sessions.append((stop - start, float(rewards[start:stop, i].sum())))
-                start = stop + 1  # the step after an end opens the next session, its action is ignored
+                    made[-1].extra_model_outputs[PEERS] = _kept(self._places(i, session, stop - start))
+                start, session = stop + 1, session + 1  # the step after an end opens the next session, its action is ignored
         return made
+
+    def _places(self, i: int, session: int, length: int) -> NDArray[np.int64]:
+        return (combine(self._groups[i], session, np.arange(length)) >> np.uint64(1)).astype(np.int64)
+
+
+def _kept(data: Any) -> InfiniteLookbackBuffer:
+    return InfiniteLookbackBuffer(data, lookback=0)
 
 
 def _episode(
@@ -137,18 +152,15 @@ def _episode(
 ) -> SingleAgentEpisode:
     """Turns `start` to `stop` of environment `i`, in RLlib's finished form."""
 
-    def kept(data: Any) -> InfiniteLookbackBuffer:
-        return InfiniteLookbackBuffer(data, lookback=0)
-
     length = stop - start
     episode = SingleAgentEpisode(
-        observations=kept({key: value[start : stop + 1, i] for key, value in seen.items()}),
-        infos=kept([{} for _ in range(length + 1)]),
-        actions=kept(out[Columns.ACTIONS][start:stop, i]),
-        rewards=kept(rewards[start:stop, i]),
+        observations=_kept({key: value[start : stop + 1, i] for key, value in seen.items()}),
+        infos=_kept([{} for _ in range(length + 1)]),
+        actions=_kept(out[Columns.ACTIONS][start:stop, i]),
+        rewards=_kept(rewards[start:stop, i]),
         terminated=ended and left,
         truncated=ended and not left,
-        extra_model_outputs={key: kept(value[start:stop, i]) for key, value in out.items() if key != Columns.ACTIONS},
+        extra_model_outputs={key: _kept(value[start:stop, i]) for key, value in out.items() if key != Columns.ACTIONS},
         t_started=0,
         len_lookback_buffer=0,
     )

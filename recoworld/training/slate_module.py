@@ -40,7 +40,6 @@ class SlateModule(TorchRLModule):  # type: ignore[misc]  # Ray has no types
             profile=spaces["profile"].shape[0],
             told=spaces["instruction"].shape[0],
             heads=self.heads,
-            history_length=world.history_length,
             sizes=sizes,
         )
         self.generator: torch.Generator | None = None
@@ -54,6 +53,11 @@ class SlateModule(TorchRLModule):  # type: ignore[misc]  # Ray has no types
     def best(self, scores: Tensor) -> dict[str, Tensor]:
         """The k best items ``[n, k]`` by scores ``[n, N]``, as RLlib's actions."""
         return {Columns.ACTIONS: scores.topk(self.k, dim=1).indices}
+
+
+def slots(batch: dict[str, Any]) -> int:
+    """How many items a slate has: as many as the last one, whatever it was trained with."""
+    return int(batch[Columns.OBS]["slate"].shape[1])
 
 
 @lru_cache(maxsize=2)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from ray.rllib.algorithms.ppo import PPOConfig
+from ray.rllib.algorithms.ppo.torch.ppo_torch_learner import PPOTorchLearner
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.apis.value_function_api import ValueFunctionAPI
 from torch import Tensor, nn
@@ -16,7 +17,9 @@ from recoworld.policies.neural import plackett
 from recoworld.policies.neural.scorer import Sizes
 from recoworld.training.algorithm import Algorithm
 from recoworld.training.distribution import PlackettLuce
-from recoworld.training.slate_module import SlateModule, module_spec
+from recoworld.training.peers import AmongPeers
+from recoworld.training.runner import SlateRunner
+from recoworld.training.slate_module import SlateModule, module_spec, slots
 from recoworld.training.views import SLATE
 
 Positive = Annotated[float, Field(gt=0)]
@@ -37,7 +40,7 @@ class SlatePolicy(SlateModule, ValueFunctionAPI):  # type: ignore[misc]  # Ray h
     def _forward_exploration(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
         with torch.no_grad():
             scores, _ = self.net(batch[Columns.OBS])
-            slates = plackett.sample(scores[:, 0], self.k, self.generator)
+            slates = plackett.sample(scores[:, 0], slots(batch), self.generator)
             return {
                 Columns.ACTIONS: slates,
                 Columns.ACTION_LOGP: plackett.log_prob(scores[:, 0], slates),
@@ -46,7 +49,8 @@ class SlatePolicy(SlateModule, ValueFunctionAPI):  # type: ignore[misc]  # Ray h
 
     def _forward_inference(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
         with torch.no_grad():
-            return self.best(self.net(batch[Columns.OBS])[0][:, 0])
+            scores = self.net(batch[Columns.OBS])[0][:, 0]
+            return {Columns.ACTIONS: scores.topk(slots(batch), dim=1).indices}
 
     def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
         scores, state = self.net(batch[Columns.OBS])
@@ -62,6 +66,15 @@ class SlatePolicy(SlateModule, ValueFunctionAPI):  # type: ignore[misc]  # Ray h
         return PlackettLuce
 
     get_exploration_action_dist_cls = get_inference_action_dist_cls = get_train_action_dist_cls
+
+
+class SlatePPOLearner(PPOTorchLearner):  # type: ignore[misc]  # Ray has no types
+    """RLlib's, with advantages among peers."""
+
+    def build(self) -> None:
+        """RLlib's hook."""
+        super().build()
+        self._learner_connector.append(AmongPeers())
 
 
 class PPOSettings(BaseModel):
@@ -83,6 +96,8 @@ class PPOSettings(BaseModel):
     """Turns."""
     grad_clip: Positive = 1.0
     """Largest norm of all gradients together."""
+    peers: Annotated[int, Field(ge=1)] = 8
+    """Sessions of one user under the same luck, whose mean advantage is taken off (`recoworld.training.peers`); 1 for none."""
     sizes: Sizes = Sizes()
     """Of the network."""
 
@@ -90,7 +105,9 @@ class PPOSettings(BaseModel):
 def _ppo(config: TrainConfig, settings: PPOSettings) -> PPOConfig:
     return (
         PPOConfig()
-        .rl_module(rl_module_spec=module_spec(SlatePolicy, config, sizes=settings.sizes))
+        .env_runners(env_runner_cls=SlateRunner)
+        .learners(learner_class=SlatePPOLearner)
+        .rl_module(rl_module_spec=module_spec(SlatePolicy, config, sizes=settings.sizes, peers=settings.peers))
         .training(
             lr=settings.lr,
             gamma=settings.gamma,

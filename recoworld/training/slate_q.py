@@ -33,12 +33,12 @@ from recoworld.policies.neural import choice
 from recoworld.policies.neural.scorer import MET
 from recoworld.training.algorithm import Algorithm
 from recoworld.training.responses import RESPONSE
-from recoworld.training.slate_module import SlateModule, module_spec
+from recoworld.training.slate_module import SlateModule, module_spec, slots
 from recoworld.training.synchronous import Amount, Count, Settings, Share, SynchronousLearner, mean, synchronous
 from recoworld.training.views import SLATE
 
 _SCALE = 10.0
-"""Values are this many times what the network says: about a session's return, so that one learning rate suits all."""
+"""Values, and the logit of choosing none, are this many times what their layer says: they have further to go than other weights."""
 _ROWS = 1024  # at a time, where a whole batch is looked at
 CHOICES, VALUES = "choices", "values"
 
@@ -78,12 +78,12 @@ class SlateQ(SlateModule, ValueFunctionAPI, InferenceOnlyAPI):  # type: ignore[m
         null, null_value, common = none(state).unbind(dim=1)
         return scores[:, 0], (scores[:, 1] + common[:, None]) * _SCALE, null * _SCALE, null_value * _SCALE
 
-    def slates(self, judged: Judged) -> Tensor:
+    def slates(self, judged: Judged, k: int) -> Tensor:
         """The best ones ``[n, k]``."""
         logits, values, null, null_value = judged
-        among = logits.topk(min(self.model_config["shortlist"], logits.shape[1]), dim=1).indices
+        among = logits.topk(min(max(self.model_config["shortlist"], k), logits.shape[1]), dim=1).indices
         optimise = choice.OPTIMISERS[self.model_config["optimiser"]]
-        return among.gather(1, optimise(logits.gather(1, among), values.gather(1, among), null, null_value, self.k))
+        return among.gather(1, optimise(logits.gather(1, among), values.gather(1, among), null, null_value, k))
 
     def compute_values(self, batch: dict[str, Any], embeddings: Tensor | None = None) -> Tensor:
         """What the target network expects from each turn on ``[n]``: of the best slate, or of the one shown where one was."""
@@ -100,7 +100,7 @@ class SlateQ(SlateModule, ValueFunctionAPI, InferenceOnlyAPI):  # type: ignore[m
     def _worth(self, batch: dict[str, Any]) -> Tensor:
         seen = batch[Columns.OBS]
         judged = self.judge(seen, target=True)
-        slates = self.slates(judged)
+        slates = self.slates(judged, slots(batch))
         if self.model_config["learns"] == "shown":
             slates = torch.where(batch[Columns.LOSS_MASK][:, None], batch[Columns.ACTIONS].long(), slates)
         logits, values, null, null_value = judged
@@ -111,11 +111,11 @@ class SlateQ(SlateModule, ValueFunctionAPI, InferenceOnlyAPI):  # type: ignore[m
         with torch.no_grad():
             logits, *rest = self.judge(batch[Columns.OBS])
             noise = torch.empty_like(logits).exponential_(generator=self.generator).log_()
-            return {Columns.ACTIONS: self.slates((logits - self.model_config["temperature"] * noise, *rest))}
+            return {Columns.ACTIONS: self.slates((logits - self.model_config["temperature"] * noise, *rest), slots(batch))}
 
     def _forward_inference(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
         with torch.no_grad():
-            return {Columns.ACTIONS: self.slates(self.judge(batch[Columns.OBS]))}
+            return {Columns.ACTIONS: self.slates(self.judge(batch[Columns.OBS]), slots(batch))}
 
     def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
         """Log-probabilities of the choices, and their values, ``[n, k + 1]``: the slots, then none of them."""
@@ -147,8 +147,7 @@ class SlateQLearner(SynchronousLearner):
         super().after_gradient_based_update(timesteps=timesteps)
         settings = self.config.learner_config_dict
         if self._weights_seq_no % settings["target_every"] == 0:  # counts iterations, and is part of checkpoints
-            for _, module in self.module.items():
-                module.unwrapped().follow(settings["tau"])
+            self.module.foreach_module(lambda _, module: module.follow(settings["tau"]))
 
     def get_parameters(self, module: Any) -> list[nn.Parameter]:
         """Those that are learned: not the target network's."""
@@ -178,9 +177,9 @@ class SlateQSettings(Settings):
     precious items with ones that nobody would click."""
     learns: Literal["best", "shown"] = "best"
     """The next slate in the targets: the best one (Q-learning), or the one that was shown (SARSA)."""
-    lambda_: Share = 0.0
+    lambda_: Share = 0.9
     """0: one step to the target network's value; above: the rewards that followed count, too."""
-    temperature: Amount = 0.3
+    temperature: Amount = 0.2
     """Of the Gumbel noise on logits that explores."""
     tau: Annotated[float, Field(gt=0, le=1)] = 1.0
     """How far the target network follows, every so many iterations:"""

@@ -27,7 +27,6 @@ from torch import Tensor
 
 from recoworld.configs.training import TrainConfig
 from recoworld.policies.neural.scorer import Sizes
-from recoworld.training.failures import Loud
 from recoworld.training.responses import responses_connector
 from recoworld.training.runner import SlateRunner
 from recoworld.training.slate_module import SlateModule
@@ -36,8 +35,6 @@ Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Amount = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
-
-LoudSlateRunner = SlateRunner if issubclass(SlateRunner, Loud) else type("LoudSlateRunner", (Loud, SlateRunner), {"__module__": __name__})
 
 
 class Settings(BaseModel):
@@ -151,9 +148,11 @@ def synchronous(config: TrainConfig, settings: Settings, learner: type[Synchrono
     batch = max(1, runners.envs * runners.fragment * max(1, runners.num) // max(1, config.learners.num))
     return (
         SynchronousConfig()
-        .env_runners(env_runner_cls=LoudSlateRunner)
+        .env_runners(env_runner_cls=SlateRunner)
         .rl_module(rl_module_spec=module)
-        .learners(learner_class=learner, learner_connector=responses_connector)
+        .learners(
+            learner_class=learner, learner_connector=responses_connector, learner_config_dict=settings.model_dump(exclude={"sizes"})
+        )
         .training(
             lr=settings.lr,
             gamma=settings.gamma,
@@ -163,6 +162,5 @@ def synchronous(config: TrainConfig, settings: Settings, learner: type[Synchrono
             train_batch_size_per_learner=batch,
             minibatch_size=min(settings.minibatch, batch),
             shuffle_batch_per_epoch=True,
-            learner_config_dict=settings.model_dump(exclude={"sizes"}),
         )
     )

@@ -9,7 +9,7 @@ from recoworld.policies.neural.session import Seen
 from recoworld.types import Act
 
 
-class SessionEncoder(nn.Module):
+class SessionEncoder(nn.Module):  # type: ignore[misc]  # torch's types are not followed
     """Observation -> state ``[n, width]``.
 
     The last `window` items of the history, each the sum of its content's projection, an embedding of its act and one of its place, go

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from recoworld.policies.ease import EASE
 from recoworld.policies.logs import positives
 from recoworld.policies.scoring import history_weights
-from recoworld.types import Floats
+from recoworld.types import Floats, Observations
 
 if TYPE_CHECKING:
     from recoworld.users import Dataset, Split
@@ -46,7 +46,7 @@ class ItemKnowledge:
 
     def past(self, history: NDArray[np.int32], acts: NDArray[np.int8]) -> tuple[Floats, Floats]:
         """Scores ``[n, 2, N]`` in [-1, 1] and content of all items met less the crowd's ``[n, d]``, for items before the session ``[n, h]``."""
-        seen = {"history": history, "history_acts": acts}
+        seen: Observations = {"history": history, "history_acts": acts}
         liked = history_weights(seen, len(self.catalog))
         spectral = ((liked @ self._vectors) * self._shares) @ self._vectors.T
         scores = np.stack([self._ease.scores(seen), spectral], axis=1)

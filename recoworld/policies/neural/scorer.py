@@ -17,27 +17,30 @@ from recoworld.catalog import Catalog
 from recoworld.instructions import matches
 from recoworld.policies.neural.encoder import SessionEncoder
 from recoworld.policies.neural.knowledge import ItemKnowledge
-from recoworld.policies.neural.session import Seen, session_facts
+from recoworld.policies.neural.session import Seen, past_of, session_facts
 from recoworld.types import Instruction, Kind
 
 MET = -1e4
 """What an item already met scores less: never chosen while an unmet one is left."""
 WIDE = {
-    "ease": 10.0,
-    "ease_sqrt": 6.0,
-    "spectral": 12.0,
-    "popularity": 1.0,
-    "home": 12.0,
-    "clicks": 0.6,
-    "skips": 0.6,
-    "recent": 10.0,
-    "recent_squared": 20.0,
+    "ease": 100.0,
+    "ease_sqrt": 60.0,
+    "spectral": 120.0,
+    "popularity": 10.0,
+    "home": 120.0,
+    "clicks": 6.0,
+    "skips": 6.0,
+    "recent": 100.0,
+    "recent_squared": 200.0,
 }
 """The wide part's quantities: EASE score and its root, truncated SVD score, popularity; products of the item's content with that of the past,
-of clicks, of skips and of what was looked at lately, and the square of the last: boredom is not linear. The numbers are about 1 over the
-standard deviation among items, on MovieLens-1M and `mini`: so one learning rate suits all weights."""
-_OBEY = 8.0
+of clicks, of skips and of what was looked at lately, and the square of the last: boredom is not linear. A weight is its parameter times
+the number here, about 10 over the quantity's standard deviation among items on MovieLens-1M and `mini`: Adam moves all parameters by
+about the learning rate, and these have further to go than those of the deep part."""
+_OBEY = 80.0
 """The same for a match with the instruction."""
+_SHIFT = 0.1
+"""By how much less the session may shift those weights than they move themselves."""
 _START = {"ease": 2.0, "spectral": 1.0}  # without training it is a recommender that knows nothing of sessions
 
 
@@ -55,20 +58,18 @@ class Sizes:
     """What the first scores are multiplied with: the less, the more is explored at first."""
 
 
-class ItemScorer(nn.Module):
+class ItemScorer(nn.Module):  # type: ignore[misc]  # torch's types are not followed
     """Observation (`recoworld.envs.codec`, tensors) -> scores ``[n, heads, N]`` and state ``[n, width]``.
 
     Items already met score `MET` less. What the items are and what the log says of them (`ItemKnowledge`) is no parameter: the state
     dict holds the learned weights alone, and the catalogue may be large.
     """
 
-    def __init__(
-        self, knowledge: ItemKnowledge, *, profile: int, told: int, history_length: int = 200, heads: int = 1, sizes: Sizes | None = None
-    ) -> None:
-        """profile, told: columns of the observation's profile and instruction. history_length: where in the history the session begins."""
+    def __init__(self, knowledge: ItemKnowledge, *, profile: int, told: int, heads: int = 1, sizes: Sizes | None = None) -> None:
+        """profile, told: columns of the observation's profile and instruction."""
         super().__init__()
         self.sizes = sizes = sizes or Sizes()
-        self.heads, self.history_length, self.catalog = heads, history_length, knowledge.catalog
+        self.heads, self.catalog = heads, knowledge.catalog
         self._past = PastTable(knowledge)
         n_items, d = knowledge.features.shape
         table = torch.zeros(n_items + 1, d)
@@ -84,7 +85,7 @@ class ItemScorer(nn.Module):
             layers=sizes.layers,
             attention_heads=sizes.attention_heads,
         )
-        self.memory = nn.Parameter(torch.zeros(()))  # through a sigmoid
+        self.memory = nn.Parameter(torch.zeros(()))
         start = torch.tensor([_START.get(name, 0.0) / gain for name, gain in WIDE.items()])
         self.wide = nn.Parameter(start.repeat(heads, 1) * sizes.scale)
         self.obey = nn.Parameter(torch.zeros(heads, len(Kind)))
@@ -98,8 +99,8 @@ class ItemScorer(nn.Module):
         """Scores and state."""
         state, facts = self._state(seen)
         n, k_wide = len(state), len(WIDE)
-        past, home = self._past(seen, self.history_length)
-        shifted = self.shift(state).view(n, self.heads, -1)
+        past, home = self._past(seen)
+        shifted = self.shift(state).view(n, self.heads, -1) * _SHIFT
         weight = {name: w * WIDE[name] for name, w in zip(WIDE, (self.wide + shifted[..., :k_wide]).unbind(2), strict=True)}  # [n, heads]
         ease, spectral = past[:, 0], past[:, 1]
         content = self.table[1:]
@@ -129,7 +130,7 @@ class ItemScorer(nn.Module):
         return torch.zeros(len(history), len(self.table), device=history.device).scatter_(1, history, 1.0)[:, 1:]
 
     def _state(self, seen: Seen) -> tuple[Tensor, Any]:
-        facts = session_facts(seen, self.table, self.memory.sigmoid(), self.history_length)
+        facts = session_facts(seen, self.table, (self.memory * 10.0).sigmoid())
         return self.encoder(seen, self.table, facts.counts), facts
 
     def _obeying(self, scores: Tensor, seen: Seen, obey: Tensor) -> Tensor:
@@ -154,11 +155,10 @@ class PastTable:
         self._where: dict[bytes, int] = {}
         self._scores, self._home = torch.zeros(0, 2, n_items, dtype=torch.float16), torch.zeros(0, d)
 
-    def __call__(self, seen: Seen, history_length: int) -> tuple[Tensor, Tensor]:
+    def __call__(self, seen: Seen) -> tuple[Tensor, Tensor]:
         """Scores float32 ``[n, 2, N]``, of half precision, and content ``[n, d]``."""
-        history, acts = seen["history"][:, :history_length], seen["history_acts"][:, :history_length]
-        device = history.device
-        items, deeds = history.cpu().numpy(), acts.cpu().numpy()
+        device = seen["history"].device
+        items, deeds = (part.cpu().numpy() for part in past_of(seen))
         keys = [a.tobytes() + b.tobytes() for a, b in zip(items, deeds, strict=True)]
         new = {key: row for row, key in enumerate(keys) if key not in self._where}
         if new:

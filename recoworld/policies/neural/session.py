@@ -1,6 +1,7 @@
 """What happened in the session so far, as numbers out of an observation (`recoworld.envs.codec`), in torch.
 
-Shapes: `n` users, `h` history_length items before the session and `s` slots of it, `k` slots a slate, `d` content features.
+Shapes: `n` users, `h` history, `k` slots a slate, `d` content features. Where the session begins in a history is told by the acts, so one
+network serves worlds with any length of history and session.
 """
 
 from __future__ import annotations
@@ -26,28 +27,39 @@ class SessionFacts:
     recent: Tensor
     """Mean content looked at per slate, later slates weighing more: ``r <- m r + (1 - m) mean(x)`` ``[n, d]``."""
     counts: Tensor
-    """Slates, clicks, skips and slots not looked at, over the most that there can be ``[n, 4]``."""
+    """Slots shown, clicked, skipped and not looked at, in units of `_LONG` slates ``[n, 4]``."""
 
 
-def session_facts(seen: Seen, table: Tensor, memory: Tensor, history_length: int) -> SessionFacts:
+_LONG = 20
+
+
+def session_facts(seen: Seen, table: Tensor, memory: Tensor) -> SessionFacts:
     """Read the session's part of the history.
 
     table: content of items ``[N + 1, d]``, row 0 zeros (padding); its mean over items is taken off clicks and skips. memory: m in (0, 1).
     """
     k = seen["slate"].shape[1]
-    items, acts = seen["history"][:, history_length:].long(), seen["history_acts"][:, history_length:].long()
-    n, slots = items.shape
+    used = (seen["history_acts"] >= Act.UNSEEN).any(dim=0).nonzero()[:, 0]  # the same columns for all users
+    first, after = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 0)
+    items, acts = seen["history"][:, first:after].long(), seen["history_acts"][:, first:after].long()
+    n, slates = len(items), (after - first) // k
     content = table[items]
     centre = table.sum(dim=0) / (len(table) - 1)
     clicked, skipped = (acts >= Act.CLICKED).to(content.dtype), (acts == Act.SKIPPED).to(content.dtype)
     unseen = (acts == Act.UNSEEN).to(content.dtype)
     clicks = (content - centre).mul(clicked[..., None]).sum(dim=1)
     skips = (content - centre).mul(skipped[..., None]).sum(dim=1)
-    looked = (clicked + skipped).view(n, slots // k, k)
-    mean = (content.view(n, slots // k, k, -1) * looked[..., None]).sum(dim=2) / looked.sum(dim=2).clamp(min=1.0)[..., None]
+    looked = (clicked + skipped).view(n, slates, k)
+    mean = (content.view(n, slates, k, content.shape[2]) * looked[..., None]).sum(dim=2) / looked.sum(dim=2).clamp(min=1.0)[..., None]
     turns = (items > 0).sum(dim=1, keepdim=True) // k
-    age = turns - 1 - torch.arange(slots // k, device=items.device)
+    age = turns - 1 - torch.arange(slates, device=items.device)
     weight = torch.where(age >= 0, (1 - memory) * memory ** age.clamp(min=0), 0.0)
     recent = (mean * weight[..., None]).sum(dim=1)
-    counts = torch.cat([turns * k, clicked.sum(1, keepdim=True), skipped.sum(1, keepdim=True), unseen.sum(1, keepdim=True)], dim=1) / slots
-    return SessionFacts(clicks=clicks, skips=skips, recent=recent, counts=counts)
+    sums = [turns * k, *(one.sum(dim=1, keepdim=True) for one in (clicked, skipped, unseen))]
+    return SessionFacts(clicks=clicks, skips=skips, recent=recent, counts=torch.cat(sums, dim=1) / (_LONG * k))
+
+
+def past_of(seen: Seen) -> tuple[Tensor, Tensor]:
+    """The history before the session: items and acts ``[n, h]``, zeros elsewhere."""
+    before = seen["history_acts"] < Act.UNSEEN
+    return seen["history"] * before, seen["history_acts"] * before
