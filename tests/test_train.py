@@ -174,7 +174,8 @@ class _Counter:
     learner_group = _Nobody()
 
     def __init__(self, value: int) -> None:
-        self.value, self.fail, self.local_replay_buffer = value, False, None
+        self.value, self.fail = value, False
+        self.local_replay_buffer = self.env_runner_group = None
 
     def save_to_path(self, path: str) -> None:
         (Path(path) / "value").write_text(str(self.value))

@@ -256,6 +256,29 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("log")
 
 
+def test_cql_clones_first_and_only_first(cluster: None, folder: Path) -> None:
+    from ray.rllib.utils.metrics import ALL_MODULES
+    from ray.tune.result import TRAINING_ITERATION
+
+    config = small("cql", warm_up=4)
+    algorithm = launch.algorithm_config(config, folder).build_algo()
+    learner = algorithm.learner_group._learner
+    counts: list[float] = []
+    compute = learner.compute_loss_for_module
+
+    def watched(**kwargs: Any) -> Any:
+        out = compute(**kwargs)
+        counts.append(float(learner.metrics.peek((ALL_MODULES, TRAINING_ITERATION))))
+        return out
+
+    learner.compute_loss_for_module = watched
+    for iteration in range(3):
+        _train(algorithm, config, iteration)
+    assert counts == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    assert learner.config.bc_iters == 5, "so four gradients clone"
+    algorithm.stop()
+
+
 def _train(algorithm: Any, config: TrainConfig, iteration: int) -> dict[str, Any]:
     from recoworld.training.seeding import seed_everything
 

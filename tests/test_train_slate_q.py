@@ -32,6 +32,8 @@ from recoworld.configs.training import TrainConfig
 from recoworld.envs.codec import observe
 from recoworld.policies.neural import choice
 from recoworld.training import launch, slate_q
+from recoworld.training.export import live_module
+from recoworld.training.final import point
 from recoworld.training.reinforce import top_k_loss
 from recoworld.training.responses import RESPONSE, responses_connector
 from recoworld.training.seeding import seed_everything
@@ -359,6 +361,28 @@ def test_training_goes_on_identically_from_a_checkpoint(cluster: None, tmp_path:
     for key, value in weights_of(second).items():
         np.testing.assert_array_equal(value, after[key], err_msg=key)
     second.stop()
+
+
+def test_slate_q_learns_what_users_choose(cluster: None) -> None:
+    config = TrainConfig.of(
+        "mini-slate-q", {"settings.minibatch": 128, "env_runners": {"envs": 64, "fragment": 20}, "evaluation.users": 40}
+    )
+    algorithm = launch.algorithm_config(config).build_algo()
+
+    def forget(learner: Any) -> None:
+        """What the network knows of taste before it is trained."""
+        net = learner.module[DEFAULT_MODULE_ID].net
+        net.wide.data.zero_()
+        net.obey.data.zero_()
+
+    algorithm.learner_group.foreach_learner(forget)
+    algorithm.env_runner_group.sync_weights(from_worker_or_learner_group=algorithm.learner_group, inference_only=True)
+    before = point(config, live_module(algorithm))
+    for iteration in range(4):
+        iterate(algorithm, iteration)
+    after = point(config, live_module(algorithm))
+    algorithm.stop()
+    assert after["low"] > before["high"], f"{before} -> {after}"
 
 
 @pytest.mark.slow

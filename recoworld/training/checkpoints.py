@@ -65,6 +65,7 @@ class Checkpoints:
             return Reached()
         try:
             reached = Reached(**json.loads((path / _FACTS).read_text(encoding="utf-8")))
+            _await_runners(algorithm)
             algorithm.restore_from_path(str(path.absolute()))
             with (path / _REST).open("rb") as file:
                 put_back(algorithm, pickle.load(file))
@@ -76,6 +77,17 @@ class Checkpoints:
 
     def _all(self) -> list[Path]:
         return [path for path in self.folder.glob("iter-*") if _NAME.fullmatch(path.name)]
+
+
+def _await_runners(algorithm: Any) -> None:
+    """RLlib drops weights that it sends while earlier ones are under way: runners that are starting would sample with untrained ones."""
+    group = algorithm.env_runner_group
+    if group is not None:
+        group.foreach_env_runner(_here, local_env_runner=False)
+
+
+def _here(runner: Any) -> bool:
+    return True
 
 
 def _iteration(path: Path) -> int:

@@ -8,9 +8,12 @@ import torch
 from pydantic import Field
 from ray.rllib.algorithms.cql import CQL as RLlibCQL
 from ray.rllib.algorithms.cql import CQLConfig
+from ray.rllib.algorithms.cql.torch.cql_torch_learner import CQLTorchLearner
 from ray.rllib.algorithms.marwil import MARWIL, MARWILConfig
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
+from ray.rllib.utils.metrics import ALL_MODULES
+from ray.tune.result import TRAINING_ITERATION
 from torch import Tensor
 
 from recoworld.configs.training import TrainConfig
@@ -48,6 +51,16 @@ class LoggedCQL(FromLog, RLlibCQL):  # type: ignore[misc]  # Ray has no types
     """RLlib's CQL."""
 
 
+class LoggedCQLLearner(CQLTorchLearner):  # type: ignore[misc]  # Ray has no types
+    """RLlib's, which forgets after each iteration how many gradients it has taken, and would clone the log for ever."""
+
+    def before_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
+        """RLlib's hook."""
+        super().before_gradient_based_update(timesteps=timesteps)
+        taken = self._weights_seq_no * self.config.dataset_num_iters_per_learner
+        self.metrics.log_value((ALL_MODULES, TRAINING_ITERATION), taken, reduce="sum")
+
+
 class BCSettings(LogSettings):
     """Cloning of the logged slates by their exact Plackett-Luce likelihood.
 
@@ -65,8 +78,7 @@ class BCSettings(LogSettings):
 class CQLSettings(LogSettings):
     """Kumar et al. 2020, with entropy and uniform samples, on vectors and proto-actions (`recoworld.training.views`).
 
-    Departures of RLlib 2.60: the target network moves once an iteration, so that it moves by `tau` for each gradient taken by then; and
-    its cloning of the first `bc_iters` gradients begins anew in each iteration, so that it is off.
+    RLlib 2.60 moves the target network once an iteration: here by `tau` for each gradient taken since.
     """
 
     lr: Positive = 3e-4
@@ -77,6 +89,8 @@ class CQLSettings(LogSettings):
     """Weight of the conservative loss, alpha of the paper."""
     samples: Count = 10
     """Actions drawn for it, of each of three kinds."""
+    warm_up: Annotated[int, Field(ge=0)] = 1000
+    """Gradients at the beginning of training in which the actor clones the log (`bc_iters` of RLlib)."""
     tau: Annotated[float, Field(gt=0, le=1)] = 0.005
     """Share of the new weights in the target network, a gradient."""
 
@@ -96,13 +110,14 @@ def _cql(config: TrainConfig, settings: CQLSettings) -> Any:
     built = CQLConfig(algo_class=LoggedCQL).rl_module(
         model_config=DefaultModelConfig(fcnet_hiddens=list(settings.hidden), fcnet_activation="relu", head_fcnet_hiddens=[])
     )
+    built.learners(learner_class=LoggedCQLLearner)
     built.training(
         lr=None,
         actor_lr=settings.lr,
         critic_lr=settings.lr,
         alpha_lr=settings.lr,
         tau=1.0 - (1.0 - settings.tau) ** settings.updates,
-        bc_iters=0,
+        bc_iters=settings.warm_up + 1,  # it compares after it has counted
         num_actions=settings.samples,
         min_q_weight=settings.conservatism,
     )

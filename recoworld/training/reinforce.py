@@ -82,7 +82,7 @@ class ReinforceLearner(SynchronousLearner):
         value = mean((values - batch[Postprocessing.VALUE_TARGETS]).square(), batch)
         entropy = mean(plackett.first_entropy(scores), batch)
         self.metrics.log_dict({"policy_loss": policy, "value_loss": value, "entropy": entropy}, key=module_id, window=1)
-        return policy + settings["value_loss"] * value - settings["entropy"] * entropy
+        return self.complete(policy + settings["value_loss"] * value - settings["entropy"] * entropy, module_id)
 
 
 class ReinforceSettings(Settings):

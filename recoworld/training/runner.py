@@ -1,7 +1,9 @@
-"""An env runner that keeps whole batches: the native vector environment and the module meet in arrays, and episodes are cut out at the end."""
+"""An env runner that keeps whole batches: native vector environment and module meet in arrays, and episodes are cut out at the end."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -25,8 +27,8 @@ class SlateRunner(Loud, SingleAgentEnvRunner):  # type: ignore[misc]  # Ray has 
     """`SingleAgentEnvRunner` for a `SlateModule` on the native vector environment, without a Python step per session and turn.
 
     Every call of `sample` begins all sessions anew, under seeds that follow from (config.seed, worker index, version of the weights,
-    calls since they came): what is sampled is a function of these alone. So training goes on identically from a checkpoint, and a
-    runner that takes the place of a dead one samples what that would have. Sessions that are under way at the end are cut there; value
+    calls since they came): what is sampled is a function of these alone. So training goes on identically from a checkpoint, and any
+    runner can play the part of one that died (`standing_in`). Sessions that are under way at the end are cut there; value
     functions bootstrap them.
 
     The module's ``model_config["peers"]`` sessions each are of the same users under the same luck (`recoworld.training.peers`).
@@ -36,6 +38,7 @@ class SlateRunner(Loud, SingleAgentEnvRunner):  # type: ignore[misc]  # Ray has 
 
     _calls = 0
     _version = -1
+    _part: int | None = None
 
     def _sample(
         self,
@@ -72,10 +75,22 @@ class SlateRunner(Loud, SingleAgentEnvRunner):  # type: ignore[misc]  # Ray has 
         self._increase_sampled_metrics(steps, len(tape.sessions))
         return episodes
 
+    @contextmanager
+    def standing_in(self, index: int) -> Iterator[None]:
+        """Within, `sample` brings what runner `index` brings in the round of this one's last sample."""
+        self._part = index
+        try:
+            yield
+        finally:
+            self._part = None
+
     def _next_seed(self) -> int:
-        self._calls = self._calls + 1 if self._version == self._weights_seq_no else 0
-        self._version = self._weights_seq_no
-        keys = (self.config.seed or 0, self.worker_index or 0, self._version, self._calls)
+        if self._version != self._weights_seq_no:
+            self._version, self._calls = self._weights_seq_no, 0
+        index, call = self._part or self.worker_index or 0, max(0, self._calls - 1)
+        if self._part is None:
+            call, self._calls = self._calls, self._calls + 1
+        keys = (self.config.seed or 0, index, self._version, call)
         return int(combine(*(np.array([key]) for key in keys))[0] % _SEEDS)
 
 
@@ -151,7 +166,6 @@ def _episode(
     left: bool,
 ) -> SingleAgentEpisode:
     """Turns `start` to `stop` of environment `i`, in RLlib's finished form."""
-
     length = stop - start
     episode = SingleAgentEpisode(
         observations=_kept({key: value[start : stop + 1, i] for key, value in seen.items()}),

@@ -62,6 +62,7 @@ class SlateQ(SlateModule, ValueFunctionAPI, InferenceOnlyAPI):  # type: ignore[m
         """State -> logit and value of choosing none, and what all items are worth."""
         with torch.no_grad():
             self.net.wide[1].zero_()
+            self.net.obey[1].zero_()
             self.none.weight.zero_()
             self.none.bias.copy_(torch.tensor([0.0, 1.0, 1.0]))
         shared = {id(part): part for part in (self.net._past, self.net.catalog, *self.net.buffers())}
@@ -140,7 +141,7 @@ class SlateQLearner(SynchronousLearner):
         value = mean((chosen * error.square()).sum(dim=1), batch)
         expected = mean((fwd_out[CHOICES].exp() * fwd_out[VALUES]).sum(dim=1), batch)
         self.metrics.log_dict({"choice_loss": likelihood, "value_loss": value, "value": expected}, key=module_id, window=1)
-        return likelihood + weight * value
+        return self.complete(likelihood + weight * value, module_id)
 
     def after_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
         """RLlib's hook at the end of an iteration."""
@@ -172,9 +173,9 @@ class SlateQSettings(Settings):
 
     optimiser: Literal["top", "greedy", "lp"] = "top"
     """Items of the largest v Qbar; one after the other; or the optimum."""
-    shortlist: Count = 200
-    """Items, the likeliest to be chosen, among which slates are optimised: with more, ``greedy`` and ``lp`` may fill a slate around a few
-    precious items with ones that nobody would click."""
+    shortlist: Count = 30
+    """Items, the likeliest to be chosen, among which slates are optimised: with more, ``greedy`` and ``lp`` fill a slate around a few
+    precious items with ones that nobody would click: right where one item is chosen, wrong where several are."""
     learns: Literal["best", "shown"] = "best"
     """The next slate in the targets: the best one (Q-learning), or the one that was shown (SARSA)."""
     lambda_: Share = 0.9

@@ -13,20 +13,11 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
-from ray.rllib.execution.rollout_ops import synchronous_parallel_sample
-from ray.rllib.utils.metrics import (
-    ENV_RUNNER_RESULTS,
-    ENV_RUNNER_SAMPLING_TIMER,
-    LEARNER_RESULTS,
-    LEARNER_UPDATE_TIMER,
-    NUM_ENV_STEPS_SAMPLED_LIFETIME,
-    SYNCH_WORKER_WEIGHTS_TIMER,
-    TIMERS,
-)
 from torch import Tensor
 
 from recoworld.configs.training import TrainConfig
 from recoworld.policies.neural.scorer import Sizes
+from recoworld.training.playing import iterate
 from recoworld.training.responses import responses_connector
 from recoworld.training.runner import SlateRunner
 from recoworld.training.slate_module import SlateModule
@@ -68,29 +59,7 @@ class Synchronous(Algorithm):  # type: ignore[misc]  # Ray has no types
 
     def training_step(self) -> None:
         """One iteration."""
-        with self.metrics.log_time((TIMERS, ENV_RUNNER_SAMPLING_TIMER)):
-            episodes, results = synchronous_parallel_sample(
-                worker_set=self.env_runner_group,
-                max_env_steps=self.config.total_train_batch_size,
-                sample_timeout_s=self.config.sample_timeout_s,
-                _uses_new_env_runners=True,
-                _return_metrics=True,
-            )
-            if not episodes:  # every runner died
-                return
-            self.metrics.aggregate(results, key=ENV_RUNNER_RESULTS)
-        steps = self.metrics.peek((ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME))
-        with self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER)):
-            results = self.learner_group.update(
-                episodes=self._with_earlier(episodes),
-                timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: steps},
-                num_epochs=self.config.num_epochs,
-                minibatch_size=self.config.minibatch_size,
-                shuffle_batch_per_epoch=self.config.shuffle_batch_per_epoch,
-            )
-            self.metrics.aggregate(results, key=LEARNER_RESULTS)
-        with self.metrics.log_time((TIMERS, SYNCH_WORKER_WEIGHTS_TIMER)):
-            self.env_runner_group.sync_weights(from_worker_or_learner_group=self.learner_group, inference_only=True)
+        iterate(self, self._with_earlier)
 
     def _with_earlier(self, episodes: list[SingleAgentEpisode]) -> list[SingleAgentEpisode]:
         """The episodes with those replayed, all copies where they will be needed again: learners write to what they get."""
@@ -134,6 +103,15 @@ class SynchronousLearner(TorchLearner):  # type: ignore[misc]  # Ray has no type
         lambda_ = self.config.learner_config_dict.get("lambda_", self.trace)
         self._learner_connector.prepend(AddOneTsToEpisodesAndTruncate())
         self._learner_connector.append(GeneralAdvantageEstimation(gamma=self.config.gamma, lambda_=lambda_))
+
+    def complete(self, loss: Tensor, module_id: str) -> Tensor:
+        """The loss, with a gradient of 0 for what it does not use: learners of a group wait for each other's gradient of every parameter,
+        and instructions, say, may occur in the minibatch of one alone.
+        """
+        if self.distributed:
+            for parameter in self.module[module_id].parameters():
+                loss = loss + 0.0 * parameter.sum()
+        return loss
 
 
 def mean(values: Tensor, batch: dict[str, Tensor]) -> Tensor:

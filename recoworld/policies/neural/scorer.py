@@ -41,7 +41,9 @@ _OBEY = 80.0
 """The same for a match with the instruction."""
 _SHIFT = 0.1
 """By how much less the session may shift those weights than they move themselves."""
-_START = {"ease": 2.0, "spectral": 1.0}  # without training it is a recommender that knows nothing of sessions
+_START = {"ease": 2.0, "spectral": 1.0}
+_OBEYED = {Kind.MORE: 1.0, Kind.LESS: -1.0, Kind.AVOID: -1.0, Kind.ONLY: 1.0, Kind.DIFFERENT: 1.0, Kind.SURPRISE: 1.0}
+"""Where training starts: a recommender by taste that does as it is told, and knows nothing else of sessions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +90,8 @@ class ItemScorer(nn.Module):  # type: ignore[misc]  # torch's types are not foll
         self.memory = nn.Parameter(torch.zeros(()))
         start = torch.tensor([_START.get(name, 0.0) / gain for name, gain in WIDE.items()])
         self.wide = nn.Parameter(start.repeat(heads, 1) * sizes.scale)
-        self.obey = nn.Parameter(torch.zeros(heads, len(Kind)))
+        obeyed = torch.tensor([_OBEYED.get(kind, 0.0) / _OBEY for kind in Kind])
+        self.obey = nn.Parameter(obeyed.repeat(heads, 1) * sizes.scale)
         self.shift = nn.Linear(sizes.width, heads * (len(WIDE) + len(Kind)), bias=False)
         self.query = nn.Linear(sizes.width, heads * sizes.width, bias=False)
         self.items = nn.Parameter(torch.randn(n_items, sizes.width, generator=torch.Generator().manual_seed(0)) / sizes.width**0.5)

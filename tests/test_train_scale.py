@@ -1,0 +1,394 @@
+"""Slate-aware training spread over processes: two nodes, two learners, kills, checkpoints, and what an env runner brings."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from recoworld.configs.training import TrainConfig
+from recoworld.errors import TrainingFailed
+from recoworld.training.records import read_lines
+from recoworld.training.watch import Watcher
+
+pytest.importorskip("torch")
+ray = pytest.importorskip("ray")
+
+TESTS = Path(__file__).parent
+TINY: dict[str, Any] = {
+    "world.max_turns": 4,
+    "settings": {"sizes": {"width": 8, "window": 4, "attention_heads": 1}, "minibatch": 16, "epochs": 1},
+    "env_runners.envs": 8,
+    "env_runners.fragment": 6,
+    "evaluation.users": 4,
+    "evaluate_every": 10_000,
+    "final.users": 4,
+    "final.against": ["random"],
+    "iterations": 3,
+}
+TWO: dict[str, Any] = {"env_runners__num": 2, "iterations": 20, "keep_checkpoints": 4}
+
+
+def tiny(algorithm: str = "slate-ppo", **changes: Any) -> TrainConfig:
+    own = {"settings.peers": 4} if algorithm == "slate-ppo" else {}
+    return TrainConfig.of(f"mini-{algorithm}", {**TINY, **own, **{name.replace("__", "."): value for name, value in changes.items()}})
+
+
+class Watching(Watcher):
+    """Calls a test after every iteration, and ends the run when that is true."""
+
+    def __init__(self, then: Callable[[dict[str, Any]], Any]) -> None:
+        self._then = then
+
+    def iteration(self, record: dict[str, Any], share: float) -> None:
+        if self._then(record):
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[None]:
+    """A cluster of two nodes with a core each, joined as a user would."""
+    from ray.cluster_utils import Cluster
+
+    from recoworld.training.cluster import cluster, quiet
+
+    before = os.environ.get("PYTHONPATH", "")
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(TESTS), str(TESTS.parent), before])  # for the runners
+    with quiet(), tempfile.TemporaryDirectory(prefix="rw", dir="/tmp") as folder:
+        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, "temp_dir": folder})
+        try:
+            made.add_node(num_cpus=1)
+            with cluster(tiny(cluster__address=made.address)):
+                yield
+        finally:
+            made.shutdown()
+            os.environ["PYTHONPATH"] = before
+
+
+def _run(config: TrainConfig, out: Path, then: Callable[[dict[str, Any]], Any] = lambda record: False) -> Any:
+    """A run whose insides a test can reach."""
+    from recoworld.training.cluster import quiet
+    from recoworld.training.run import _Run
+
+    with quiet():
+        return _Run(config, out, Watching(then))
+
+
+def _done(config: TrainConfig, out: Path) -> Path:
+    run = _run(config, out)
+    try:
+        run.go()
+    finally:
+        run.close()
+    return out
+
+
+def _assert_same(one: Path, other: Path) -> None:
+    """Figures of all iterations, and weights bit for bit."""
+    apart = ("seconds", "steps_per_second", "restarted_runners")
+    first, second = (
+        [{name: value for name, value in line.items() if name not in apart} for line in read_lines(out / "metrics.jsonl")]
+        for out in (one, other)
+    )
+    assert first == second
+    with np.load(one / "policy" / "weights.npz") as here, np.load(other / "policy" / "weights.npz") as there:
+        assert set(here) == set(there)
+        for name in here:
+            np.testing.assert_array_equal(here[name], there[name], err_msg=name)
+
+
+# Several processes.
+
+
+@pytest.fixture(scope="module")
+def whole(nodes: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two runners, each on a node of its own, that nobody disturbs."""
+    out = tmp_path_factory.mktemp("whole")
+    run = _run(tiny(**TWO), out)
+    try:
+        where = run.algorithm.env_runner_group.foreach_env_runner(
+            lambda runner: (runner.worker_index, ray.get_runtime_context().get_node_id()), local_env_runner=False
+        )
+        assert {index for index, _ in where} == {1, 2}
+        assert {node for _, node in where} == {node["NodeID"] for node in ray.nodes()}
+        run.go()
+    finally:
+        run.close()
+    return out
+
+
+def test_runners_on_two_nodes(whole: Path) -> None:
+    lines = read_lines(whole / "metrics.jsonl")
+    assert [line["iteration"] for line in lines] == list(range(1, 21))
+    assert all(np.isfinite([line["return"], line["loss"]]).all() for line in lines)
+    assert all(48 * 2 * i <= line["env_steps"] < (48 + 8) * 2 * i for i, line in enumerate(lines, 1))  # both took part
+
+
+def test_a_run_of_two_runners_goes_on_from_a_checkpoint_as_if_it_had_not_stopped(whole: Path, tmp_path: Path) -> None:
+    part = tmp_path / "part"
+    shutil.copytree(whole / "checkpoints" / "iter-00017", part / "checkpoints" / "iter-00017")
+    for name in ("config.yaml", "metrics.jsonl"):
+        if (whole / name).exists():
+            shutil.copy(whole / name, part / name)
+    run = _run(tiny(**TWO), part)
+    try:
+        assert run.reached.iteration == 17
+        runners = run.algorithm.env_runner_group.foreach_env_runner(lambda runner: runner._weights_seq_no)
+        assert runners == [17] * 3  # RLlib by itself would leave those two that sample at 0
+        run.go()
+    finally:
+        run.close()
+    _assert_same(part, whole)
+
+
+@pytest.mark.parametrize("algorithm", ["slate-ppo", "slate-reinforce"])
+def test_in_one_process_too_a_run_goes_on_from_a_checkpoint_as_if_it_had_not_stopped(nodes: None, tmp_path: Path, algorithm: str) -> None:
+    config = tiny(algorithm)
+    _done(config.model_copy(update={"iterations": 2}), tmp_path / "parts")
+    _assert_same(_done(config, tmp_path / "parts"), _done(config, tmp_path / "whole"))
+
+
+def test_a_runner_is_killed_and_the_run_ends_as_if_it_had_not_been(whole: Path, tmp_path: Path) -> None:
+    """The other plays its part, until the replacement does."""
+    dead: list[int] = []
+    back: list[int] = []
+
+    def kill(record: dict[str, Any]) -> bool:
+        if record["iteration"] == 2:
+            dead.append(_pids(run)[1])
+            os.kill(dead[0], signal.SIGKILL)
+        if "restarted_runners" in record:
+            back.append(record["iteration"])
+        if dead and not back:
+            time.sleep(1.0)  # a new process takes some seconds
+        return False
+
+    run = _run(tiny(**TWO), tmp_path, kill)
+    try:
+        run.go()
+        assert 3 < back[0] < 20
+        assert len(set(_pids(run))) == 2
+        assert dead[0] not in _pids(run)
+    finally:
+        run.close()
+    _assert_same(tmp_path, whole)
+
+
+def _pids(run: Any) -> list[int]:
+    return list(run.algorithm.env_runner_group.foreach_env_runner(lambda runner: os.getpid(), local_env_runner=False))
+
+
+def test_a_runner_that_raises_ends_the_training_with_its_own_words(nodes: None, tmp_path: Path) -> None:
+    from recoworld.training.run import train
+
+    broken = tiny(env_runners__num=1, world__simulator="fakes_training:falling", world__simulator_config={"where": "remote"})
+    with pytest.raises(TrainingFailed, match=r"env runner 1: ZeroDivisionError: the users of process \d+ walked out"):
+        train(broken, tmp_path / "run")
+
+
+def test_two_learners_agree_and_are_near_to_one(nodes: None, tmp_path: Path) -> None:
+    """Not equal: each standardises the advantages of its own half, and compares a session with those peers alone that are in it."""
+    changes: dict[str, Any] = {"env_runners__envs": 32}
+    runs = [_run(tiny(**changes, learners__num=num), tmp_path / str(num)) for num in (0, 2)]
+    try:
+        start = _weights(runs[0])[0]
+        episodes = runs[0].algorithm.env_runner.sample()
+        after = []
+        for run in runs:
+            for begin in _weights(run):
+                for name in start:
+                    np.testing.assert_array_equal(start[name], begin[name], err_msg=name)
+            run.algorithm.learner_group.update(episodes=[one[:] for one in episodes], timesteps={}, num_epochs=1, minibatch_size=None)
+            after.append(_weights(run))
+    finally:
+        for run in runs:
+            run.close()
+    (one,), (left, right) = after
+    moves = [np.concatenate([(weights[name] - start[name]).ravel() for name in start]) for weights in (one, left)]
+    assert np.linalg.norm(moves[0]) > 0
+    for name in start:
+        np.testing.assert_array_equal(left[name], right[name], err_msg=name)
+    near = moves[0] @ moves[1] / np.linalg.norm(moves[0]) / np.linalg.norm(moves[1])
+    print("MOVES", [np.linalg.norm(m) for m in moves], near)
+    assert near > 0.8
+
+
+def _weights(run: Any) -> list[dict[str, Any]]:
+    results = run.algorithm.learner_group.foreach_learner(
+        lambda learner: {name: value.detach().cpu().numpy().copy() for name, value in learner.module["default_policy"].named_parameters()}
+    )
+    return [{name.removeprefix("module."): value for name, value in result.get().items()} for result in results]
+
+
+def test_the_driver_is_killed_and_the_run_that_goes_on_ends_as_if_it_had_not_been(nodes: None, tmp_path: Path) -> None:
+    out, endless = tmp_path / "killed", tiny(iterations=100_000)
+    (tmp_path / "c.yaml").write_text(endless.yaml())
+    with tempfile.TemporaryDirectory(prefix="rw", dir="/tmp") as folder:
+        ours = ["--set", f"cluster.temp_dir={folder}", "--set", "cluster.cpus=1"]
+        driver = subprocess.Popen(
+            [sys.executable, "-m", "recoworld.cli", "train", str(tmp_path / "c.yaml"), "--out", str(out), *ours],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            while len(done := read_lines(out / "metrics.jsonl")) < 2:
+                assert driver.poll() is None, driver.stderr and driver.stderr.read()
+                time.sleep(0.01)
+        finally:
+            driver.send_signal(signal.SIGKILL)
+            driver.communicate()
+        time.sleep(1.0)  # Ray's reaper ends the driver's processes
+    done = read_lines(out / "metrics.jsonl")
+    config = endless.model_copy(update={"iterations": len(done) + 2})
+    run = _run(config, out)
+    try:
+        assert run.reached.iteration in (len(done) - 1, len(done), len(done) + 1)  # at most the running iteration is lost
+        run.go()
+    finally:
+        run.close()
+    _assert_same(out, _done(config, tmp_path / "whole"))
+
+
+# One runner.
+
+
+def _runner(index: int = 1, **changes: Any) -> Any:
+    from recoworld.training.cluster import quiet
+    from recoworld.training.launch import algorithm_config
+
+    with quiet():
+        config = algorithm_config(tiny(**changes))
+        return config.env_runner_cls(config=config, worker_index=index)
+
+
+def _arrays(episodes: list[Any]) -> list[dict[str, Any]]:
+    return [
+        {
+            **{f"seen.{key}": value for key, value in episode.get_observations().items()},
+            **{f"out.{key}": np.asarray(episode.get_extra_model_outputs(key)) for key in ("action_logp", "peers")},
+            "actions": np.asarray(episode.get_actions()),
+            "rewards": np.asarray(episode.get_rewards()),
+            "ends": np.array([episode.is_terminated, episode.is_truncated]),
+        }
+        for episode in episodes
+    ]
+
+
+def _equal(one: list[Any], other: list[Any]) -> bool:
+    mine, theirs = _arrays(one), _arrays(other)
+    return len(mine) == len(theirs) and all(
+        all(np.array_equal(a[name], b[name]) for name in a) for a, b in zip(mine, theirs, strict=True)
+    )
+
+
+def test_the_same_call_is_the_same_sample_whoever_makes_it() -> None:
+    one, same, other = _runner(), _runner(), _runner(2)
+    other.module.load_state_dict(one.module.state_dict())
+    same.module.load_state_dict(one.module.state_dict())
+    first, second = one.sample(), one.sample()
+    assert not _equal(first, second)
+    assert _equal(first, same.sample())
+    assert not _equal(first, other.sample())
+    with other.standing_in(1):
+        assert _equal(first, other.sample())
+    with pytest.raises(ZeroDivisionError), other.standing_in(1):
+        raise ZeroDivisionError
+    mine = other.sample()
+    assert _equal(second, same.sample())
+    fresh = _runner(2)
+    fresh.module.load_state_dict(one.module.state_dict())
+    fresh.sample()
+    assert _equal(mine, fresh.sample())  # standing in for others leaves one's own place as it was
+
+
+def test_a_sample_is_what_a_plain_loop_sees() -> None:
+    from recoworld.envs.vector import SlateVectorEnv
+
+    runner, played = _runner(), []
+    env = runner.env.env
+    reset, step = env.reset, env.step
+    env.reset = lambda **words: (played.append(words), reset(**words))[1]
+    env.step = lambda actions: (played.append(actions.copy()), step(actions))[1]
+    episodes = _arrays(runner.sample())
+
+    plain = SlateVectorEnv(8, dataset="mini", max_turns=4, users="train")
+    seen, _ = plain.reset(**played[0])
+    open_: list[dict[str, list[Any]] | None] = [_begun(seen, i) for i in range(8)]
+    sessions: list[list[Any]] = [[] for _ in range(8)]
+    steps = 0
+    for actions in played[1:]:
+        seen, rewards, terminated, truncated, _ = plain.step(actions)
+        for i in range(8):
+            session = open_[i]
+            if session is None:  # the step in which the next one begins
+                open_[i] = _begun(seen, i)
+                continue
+            steps += 1
+            session["actions"].append(actions[i])
+            session["rewards"].append(rewards[i])
+            for key, value in seen.items():
+                session[f"seen.{key}"].append(value[i].copy())
+            session["ends"] = [bool(terminated[i]), bool(truncated[i])]
+            if terminated[i] or truncated[i]:
+                sessions[i].append(session)
+                open_[i] = None
+    for i in range(8):
+        if open_[i] is not None and open_[i]["actions"]:
+            sessions[i].append(open_[i])
+    expected = [session for of_one in sessions for session in of_one]
+    assert len(expected) == len(episodes) > 8
+    for ours, theirs in zip(episodes, expected, strict=True):
+        for name, value in theirs.items():
+            np.testing.assert_array_equal(ours[name], np.asarray(value), err_msg=name)
+    assert steps == sum(len(session["actions"]) for session in expected)
+    assert 48 <= steps < 48 + 8
+    metrics = runner.get_metrics()
+    assert metrics["num_env_steps_sampled"].peek() == steps
+    ended = [session for session in expected if any(session["ends"])]
+    assert metrics["num_episodes"].peek() == len(ended)
+    assert metrics["episode_return_mean"].peek() == pytest.approx(np.mean([sum(session["rewards"]) for session in ended]))
+    assert metrics["episode_len_mean"].peek() == pytest.approx(np.mean([len(session["rewards"]) for session in ended]))
+
+
+def _begun(seen: dict[str, Any], i: int) -> dict[str, Any]:
+    return {"actions": [], "rewards": [], "ends": [False, False], **{f"seen.{key}": [value[i].copy()] for key, value in seen.items()}}
+
+
+def test_peers_have_the_same_users_and_luck() -> None:
+    """Four and four; who shows them equal slates finds them equal."""
+    runner = _runner()
+    episodes = _arrays(runner._sample(num_timesteps=48, explore=True))
+    begins = [one for one in episodes if one["seen.turn"][0] == 0]
+    groups: dict[int, list[dict[str, Any]]] = {}
+    for one in begins:
+        groups.setdefault(int(one["out.peers"][0]), []).append(one)
+    assert sorted(len(group) for group in groups.values())[-2:] == [4, 4]  # the first sessions; later ones may be cut off
+    for group in groups.values():
+        for one in group[1:]:
+            np.testing.assert_array_equal(one["seen.history"][0], group[0]["seen.history"][0])
+            np.testing.assert_array_equal(one["seen.profile"][0], group[0]["seen.profile"][0])
+            turns = min(len(one["out.peers"]), len(group[0]["out.peers"]))
+            np.testing.assert_array_equal(one["out.peers"][:turns], group[0]["out.peers"][:turns])
+    assert any(not np.array_equal(group[0]["actions"][0], one["actions"][0]) for group in groups.values() for one in group[1:])
+    columns = [place for one in {id(group[0]): group[0] for group in groups.values()}.values() for place in one["out.peers"].tolist()]
+    assert len(columns) == len(set(columns))  # every turn of every session has its own
+
+    alike = runner._sample(num_timesteps=48, explore=False)  # the best items, so equal users get equal slates
+    per = len(alike) // 2
+    for start in (0, per):
+        ones = alike[start : start + per]
+        quarter = per // 4
+        for j in range(1, 4):
+            for mine, theirs in zip(ones[:quarter], ones[j * quarter : (j + 1) * quarter], strict=True):
+                np.testing.assert_array_equal(mine.get_rewards(), theirs.get_rewards())
+                np.testing.assert_array_equal(mine.get_actions(), theirs.get_actions())
