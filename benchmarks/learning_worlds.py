@@ -123,7 +123,8 @@ def in_worlds(
 ) -> dict[str, Record]:
     """All policies in changed worlds, without training, on the test users of a run.
 
-    trained: label -> what `make_policy` takes, the one that claims are made of first. default: results in the world as it is, by label, of these and of `untrained`.
+    trained: label -> what `make_policy` takes, the one that claims are made of first. default: results in the world as it is, by label, of
+    these and of `untrained`.
     """
     assert run.config is not None
     config, final = run.config, run.config.final

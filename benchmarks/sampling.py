@@ -4,9 +4,9 @@
 
 | way | is |
 |---|---|
-| bare | the vector environment stepped with what the network draws, nothing kept, sessions going on |
+| bare | the vector environment, opened as often and with as many peers, stepped with what the network draws; nothing is kept |
 | slate_runner | `SlateRunner.sample()`, as slate-ppo and slate-reinforce train with |
-| stock_runner | the same network under RLlib's own `SingleAgentEnvRunner`, with its connectors |
+| stock_runner | the same network under RLlib's own `SingleAgentEnvRunner`, with its connectors; sessions go on, without peers |
 | remote | so many `SlateRunner` processes, their samples brought to the driver (`--remote`) |
 
 The ways take turns, a window each, so that a busy machine slows them alike; `ratio` is the median over rounds of slate_runner's rate over
@@ -17,6 +17,7 @@ which a session is replaced count for nobody. Torch has one thread: set OMP_NUM_
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import pickle
@@ -36,6 +37,7 @@ from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 
 from recoworld.configs.training import TrainConfig
 from recoworld.envs.vector import SlateVectorEnv
+from recoworld.luck import combine
 from recoworld.training import runner as slate_runner
 from recoworld.training.cluster import cluster, quiet
 from recoworld.training.launch import algorithm_config
@@ -49,6 +51,7 @@ def measure(config: TrainConfig, *, seconds: float = 3.0, rounds: int = 7, remot
     built = algorithm_config(config)
     ours = built.env_runner_cls(config=built)
     theirs = SingleAgentEnvRunner(config=built)
+    theirs.module.net._past = ours.module.net._past  # what is known of users' pasts is kept: none shall have met more users
     ways: dict[str, Way] = {"bare": _bare(config, ours.module), "slate_runner": _sample(ours), "stock_runner": _sample(theirs)}
     with ExitStack() as stack:
         if remote:
@@ -77,14 +80,14 @@ def measure(config: TrainConfig, *, seconds: float = 3.0, rounds: int = 7, remot
 
 
 def _bare(config: TrainConfig, module: Any) -> Way:
-    env = SlateVectorEnv(config.env_runners.envs, **config.world, users="train")
-    seen, _ = env.reset(seed=0)
-    ended = np.zeros(config.env_runners.envs, np.bool_)
+    n = config.env_runners.envs
+    env = SlateVectorEnv(n, **config.world, users="train")
+    groups, opened = np.arange(n) // module.model_config.get("peers", 1), itertools.count()
 
     def way() -> int:
-        nonlocal seen, ended
-        turns = 0
-        for _ in range(config.env_runners.fragment):
+        seen, _ = env.reset(seed=[int(one) for one in combine(next(opened), groups) >> np.uint64(2)])
+        ended, turns = np.zeros(n, np.bool_), 0
+        while turns < config.env_runners.fragment * n:
             batch = {Columns.OBS: {key: torch.from_numpy(value) for key, value in seen.items()}}
             actions = module.forward_exploration(batch)[Columns.ACTIONS].numpy()
             turns += int((~ended).sum())

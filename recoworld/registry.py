@@ -116,7 +116,7 @@ ALGORITHMS = Registry(
         "impala": "recoworld.training.stock:IMPALA",
         "sac": "recoworld.training.stock:SAC",
         "dqn": "recoworld.training.stock:DQN",
-        "slate-ppo": "recoworld.training.slate_policy:PPO",
+        "slate-ppo": "recoworld.training.slate_ppo:PPO",
         "slate-reinforce": "recoworld.training.reinforce:REINFORCE",
         "slate-q": "recoworld.training.slate_q:SLATE_Q",
         "sqn": "recoworld.training.sqn:SQN",

@@ -31,7 +31,8 @@ def cluster(config: TrainConfig) -> Iterator[None]:
             folder = {"_temp_dir": wanted.temp_dir} if wanted.temp_dir and not wanted.address else {}
             try:
                 # "local": without it Ray would join whatever cluster somebody has started on this machine, and end with it
-                ray.init(address=wanted.address or "local", log_to_driver=False, logging_level=logging.ERROR, configure_logging=True, **own, **folder)
+                where = wanted.address or "local"
+                ray.init(address=where, log_to_driver=False, logging_level=logging.ERROR, configure_logging=True, **own, **folder)
             except (ConnectionError, OSError, ValueError, RuntimeError) as error:
                 raise ConfigError(f"cluster.address = {wanted.address!r}: {error}") from error
         try:

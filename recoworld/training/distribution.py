@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from ray.rllib.core.distribution.distribution import Distribution
 from torch import Tensor
 

@@ -20,16 +20,15 @@ from typing import Any
 import torch
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core.columns import Columns
-from ray.rllib.evaluation.postprocessing import Postprocessing
 from torch import Tensor
 
 from recoworld.configs.training import TrainConfig
 from recoworld.policies.neural import plackett
 from recoworld.training.algorithm import Algorithm
-from recoworld.training.peers import AmongPeers
+from recoworld.training.policy_gradient import PolicyGradientLearner, PolicyGradientSettings
 from recoworld.training.slate_module import module_spec, slots
 from recoworld.training.slate_policy import SlatePolicy
-from recoworld.training.synchronous import Amount, Count, Positive, Settings, Share, SynchronousLearner, mean, synchronous
+from recoworld.training.synchronous import Count, Positive, Share, synchronous
 from recoworld.training.views import SLATE
 
 BEHAVIOUR = "behaviour_logp"
@@ -58,50 +57,24 @@ class ReinforcePolicy(SlatePolicy):
             slates = plackett.sample(scores, slots(batch), self.generator)
             return {Columns.ACTIONS: slates, BEHAVIOUR: scores.log_softmax(dim=1).gather(1, slates)}
 
-    def compute_values(self, batch: dict[str, Any], embeddings: Tensor | None = None) -> Tensor:
-        """Expected return from here on ``[n]``; none after the last turn, which nothing would teach."""
-        return super().compute_values(batch, embeddings) * (batch[Columns.OBS]["turn"][:, 0] < 1)
+
+class ReinforceLearner(PolicyGradientLearner):
+    """The corrected policy gradient."""
+
+    def policy_loss(self, scores: Tensor, slates: Tensor, advantages: Tensor, batch: dict[str, Any], settings: dict[str, Any]) -> Tensor:
+        """Of each turn ``[n]``."""
+        return top_k_loss(scores, slates, advantages, batch[BEHAVIOUR], settings["cap"])
 
 
-class ReinforceLearner(SynchronousLearner):
-    """The corrected policy gradient with advantages among peers, the baseline's squared error and an entropy bonus."""
-
-    def build(self) -> None:
-        """RLlib's hook."""
-        super().build()
-        self._learner_connector.append(AmongPeers())
-
-    def compute_loss_for_module(
-        self, *, module_id: str, config: AlgorithmConfig, batch: dict[str, Tensor], fwd_out: dict[str, Tensor]
-    ) -> Tensor:
-        """RLlib's hook."""
-        settings, scores = config.learner_config_dict, fwd_out[Columns.ACTION_DIST_INPUTS]
-        slates, advantages = batch[Columns.ACTIONS].long(), batch[Postprocessing.ADVANTAGES]
-        policy = mean(top_k_loss(scores, slates, advantages, batch[BEHAVIOUR], settings["cap"]), batch)
-        values = self.module[module_id].unwrapped().compute_values(batch, embeddings=fwd_out[Columns.EMBEDDINGS])
-        value = mean((values - batch[Postprocessing.VALUE_TARGETS]).square(), batch)
-        entropy = mean(plackett.first_entropy(scores), batch)
-        self.metrics.log_dict({"policy_loss": policy, "value_loss": value, "entropy": entropy}, key=module_id, window=1)
-        return self.complete(policy + settings["value_loss"] * value - settings["entropy"] * entropy, module_id)
-
-
-class ReinforceSettings(Settings):
+class ReinforceSettings(PolicyGradientSettings):
     """Chen et al. 2019."""
 
     lr: Positive = 3e-4
+    gamma: Share = 0.9
     epochs: Count = 1
     """Passes over the batch of an iteration: without a trust region, few."""
-
-    lambda_: Share = 1.0
-    """Of generalised advantage estimation; 1 is the return less the value."""
     cap: Positive = 20.0
     """Largest importance ratio, the paper's e^3."""
-    value_loss: Amount = 0.01
-    """Weight of the baseline's loss."""
-    entropy: Amount = 0.0
-    """Weight of the first slot's entropy."""
-    peers: Count = 8
-    """Sessions of one user under the same luck, whose mean advantage is taken off (`recoworld.training.peers`); 1 for none."""
 
 
 def _reinforce(config: TrainConfig, settings: ReinforceSettings) -> AlgorithmConfig:

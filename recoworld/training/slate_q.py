@@ -33,7 +33,7 @@ from recoworld.policies.neural import choice
 from recoworld.policies.neural.scorer import MET
 from recoworld.training.algorithm import Algorithm
 from recoworld.training.responses import RESPONSE
-from recoworld.training.slate_module import SlateModule, module_spec, slots
+from recoworld.training.slate_module import SlateModule, complete, module_spec, slots
 from recoworld.training.synchronous import Amount, Count, Settings, Share, SynchronousLearner, mean, synchronous
 from recoworld.training.views import SLATE
 
@@ -141,7 +141,7 @@ class SlateQLearner(SynchronousLearner):
         value = mean((chosen * error.square()).sum(dim=1), batch)
         expected = mean((fwd_out[CHOICES].exp() * fwd_out[VALUES]).sum(dim=1), batch)
         self.metrics.log_dict({"choice_loss": likelihood, "value_loss": value, "value": expected}, key=module_id, window=1)
-        return self.complete(likelihood + weight * value, module_id)
+        return complete(likelihood + weight * value, self.module[module_id])
 
     def after_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
         """RLlib's hook at the end of an iteration."""

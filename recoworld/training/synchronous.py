@@ -33,7 +33,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    lr: Positive = 2e-3
+    lr: Positive = 5e-4
     """Step size of Adam."""
     gamma: Share = 0.95
     """Discount a turn."""
@@ -103,15 +103,6 @@ class SynchronousLearner(TorchLearner):  # type: ignore[misc]  # Ray has no type
         lambda_ = self.config.learner_config_dict.get("lambda_", self.trace)
         self._learner_connector.prepend(AddOneTsToEpisodesAndTruncate())
         self._learner_connector.append(GeneralAdvantageEstimation(gamma=self.config.gamma, lambda_=lambda_))
-
-    def complete(self, loss: Tensor, module_id: str) -> Tensor:
-        """The loss, with a gradient of 0 for what it does not use: learners of a group wait for each other's gradient of every parameter,
-        and instructions, say, may occur in the minibatch of one alone.
-        """
-        if self.distributed:
-            for parameter in self.module[module_id].parameters():
-                loss = loss + 0.0 * parameter.sum()
-        return loss
 
 
 def mean(values: Tensor, batch: dict[str, Tensor]) -> Tensor:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 FACTORS = 64
 _RIDGE = 10.0  # as ALS has it
 _ROUNDS = 12
+_BLOCK = 64
 
 
 class ItemKnowledge:
@@ -45,7 +46,18 @@ class ItemKnowledge:
         self._vectors, self._shares = _spectrum(dataset, split)
 
     def past(self, history: NDArray[np.int32], acts: NDArray[np.int8]) -> tuple[Floats, Floats]:
-        """Scores ``[n, 2, N]`` in [-1, 1] and content of all items met less the crowd's ``[n, d]``, for items before the session ``[n, h]``."""
+        """Scores ``[n, 2, N]`` in [-1, 1], and the content of all items met less the crowd's ``[n, d]``, for pasts ``[n, h]``.
+
+        User by user: the rounding of a matrix product depends on how many rows it has, and no user's numbers may depend on the others'.
+        """
+        n_items, d = self.features.shape
+        scores, home = np.empty((len(history), 2, n_items), np.float32), np.empty((len(history), d), np.float32)
+        for i in range(len(history)):
+            scores[i], home[i] = self._past(history[i : i + 1], acts[i : i + 1])
+        return scores, home
+
+    def _past(self, history: NDArray[np.int32], acts: NDArray[np.int8]) -> tuple[Floats, Floats]:
+        """Of one user."""
         seen: Observations = {"history": history, "history_acts": acts}
         liked = history_weights(seen, len(self.catalog))
         spectral = ((liked @ self._vectors) * self._shares) @ self._vectors.T

@@ -12,18 +12,23 @@ from torch import Tensor
 
 
 def sample(scores: Tensor, k: int, generator: torch.Generator | None = None) -> Tensor:
-    """Slates int64 ``[n, k]`` from scores ``[n, N]``: the k largest of score + Gumbel noise, in order, are such a draw (Kool et al. 2019)."""
+    """Slates int64 ``[n, k]`` from scores ``[n, N]``: the k largest of score + Gumbel noise are such a draw (Kool et al. 2019)."""
     noise = torch.empty_like(scores).exponential_(generator=generator).log_()
     return (scores - noise).topk(k, dim=1).indices
 
 
 def log_prob(scores: Tensor, slates: Tensor) -> Tensor:
-    """Logarithm of the probability of slates ``[n, k]`` in their order ``[n]``; exact, and stable however peaked the scores are."""
+    """Logarithm of the probability of slates ``[n, k]`` in their order ``[n]``."""
+    return slot_log_probs(scores, slates).sum(dim=1)
+
+
+def slot_log_probs(scores: Tensor, slates: Tensor) -> Tensor:
+    """Of each slot's choice, given those before it ``[n, k]``; exact, and stable however peaked the scores are."""
     chosen = scores.gather(1, slates)
     rest = scores.scatter(1, slates, -torch.inf).logsumexp(dim=1, keepdim=True)
     # those left at slot j: the rest, and the slate from its end back to j
     left = torch.cat([rest, chosen.flip(1)], dim=1).logcumsumexp(dim=1)[:, 1:].flip(1)
-    return (chosen - left).sum(dim=1)
+    return chosen - left
 
 
 def first_entropy(scores: Tensor) -> Tensor:

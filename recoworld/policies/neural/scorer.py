@@ -23,23 +23,23 @@ from recoworld.types import Instruction, Kind
 MET = -1e4
 """What an item already met scores less: never chosen while an unmet one is left."""
 WIDE = {
-    "ease": 100.0,
-    "ease_sqrt": 60.0,
-    "spectral": 120.0,
-    "popularity": 10.0,
-    "home": 120.0,
-    "clicks": 6.0,
-    "skips": 6.0,
-    "recent": 100.0,
-    "recent_squared": 200.0,
+    "ease": 1000.0,
+    "ease_sqrt": 600.0,
+    "spectral": 1200.0,
+    "popularity": 100.0,
+    "home": 1200.0,
+    "clicks": 60.0,
+    "skips": 60.0,
+    "recent": 1000.0,
+    "recent_squared": 2000.0,
 }
-"""The wide part's quantities: EASE score and its root, truncated SVD score, popularity; products of the item's content with that of the past,
-of clicks, of skips and of what was looked at lately, and the square of the last: boredom is not linear. A weight is its parameter times
-the number here, about 10 over the quantity's standard deviation among items on MovieLens-1M and `mini`: Adam moves all parameters by
+"""The wide part's quantities: EASE score and its root, truncated SVD score, popularity; products of the item's content with that of the
+past, of clicks, of skips and of what was looked at lately, and the square of the last: boredom is not linear. A weight is its parameter
+times the number here, about 100 over the quantity's standard deviation among items on MovieLens-1M and `mini`: Adam moves all parameters by
 about the learning rate, and these have further to go than those of the deep part."""
-_OBEY = 80.0
+_OBEY = 800.0
 """The same for a match with the instruction."""
-_SHIFT = 0.1
+_SHIFT = 0.01
 """By how much less the session may shift those weights than they move themselves."""
 _START = {"ease": 2.0, "spectral": 1.0}
 _OBEYED = {Kind.MORE: 1.0, Kind.LESS: -1.0, Kind.AVOID: -1.0, Kind.ONLY: 1.0, Kind.DIFFERENT: 1.0, Kind.SURPRISE: 1.0}
@@ -106,11 +106,12 @@ class ItemScorer(nn.Module):  # type: ignore[misc]  # torch's types are not foll
         shifted = self.shift(state).view(n, self.heads, -1) * _SHIFT
         weight = {name: w * WIDE[name] for name, w in zip(WIDE, (self.wide + shifted[..., :k_wide]).unbind(2), strict=True)}  # [n, heads]
         ease, spectral = past[:, 0], past[:, 1]
-        content = self.table[1:]
-        direction = sum(weight[name][..., None] * x[:, None] for name, x in (("home", home), ("clicks", facts.clicks), ("skips", facts.skips)))
+        items = self.table[1:]
+        contents = {"home": home, "clicks": facts.clicks, "skips": facts.skips}
+        direction = sum(weight[name][..., None] * content[:, None] for name, content in contents.items())
         deep = self.query(state).view(n, self.heads, -1)
-        scores = torch.cat([direction, deep], dim=2) @ torch.cat([content, self.items], dim=1).T
-        recent = facts.recent @ content.T
+        scores = torch.cat([direction, deep], dim=2) @ torch.cat([items, self.items], dim=1).T
+        recent = facts.recent @ items.T
         for name, column in (
             ("ease", ease),
             ("ease_sqrt", ease.clamp(min=0).sqrt()),
@@ -133,7 +134,7 @@ class ItemScorer(nn.Module):  # type: ignore[misc]  # torch's types are not foll
         return torch.zeros(len(history), len(self.table), device=history.device).scatter_(1, history, 1.0)[:, 1:]
 
     def _state(self, seen: Seen) -> tuple[Tensor, Any]:
-        facts = session_facts(seen, self.table, (self.memory * 10.0).sigmoid())
+        facts = session_facts(seen, self.table, (self.memory * 100.0).sigmoid())
         return self.encoder(seen, self.table, facts.counts), facts
 
     def _obeying(self, scores: Tensor, seen: Seen, obey: Tensor) -> Tensor:
@@ -148,7 +149,7 @@ class ItemScorer(nn.Module):  # type: ignore[misc]  # torch's types are not foll
 
 
 class PastTable:
-    """`ItemKnowledge.past`, kept for each past that was met: it stays the same through a session, and for a user from session to session."""
+    """`ItemKnowledge.past`, kept for each past that was met: it stays the same through a session, and from session to session."""
 
     def __init__(self, knowledge: ItemKnowledge, *, limit: int = 1 << 29) -> None:
         """limit: bytes; when they are full, all is forgotten."""

@@ -1,0 +1,55 @@
+"""Proximal policy optimisation (Schulman et al. 2017, arXiv 1707.06347) of `SlatePolicy`, with the ratio clipped slot by slot.
+
+A slate is drawn item after item, so its probability is a product of `k` choices, and a small step multiplies to a large ratio: clipped as
+a whole, ten slots reach the limit after one step of the optimiser, and what follows pulls back (docs/LOG.md). Each choice is therefore
+an action of its own, with the turn's advantage, as the tokens of a language model are. RLlib's own PPO takes the same module, and clips the
+whole.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+from torch import Tensor
+from torch import min as least
+
+from recoworld.configs.training import TrainConfig
+from recoworld.policies.neural import plackett
+from recoworld.training.algorithm import Algorithm
+from recoworld.training.policy_gradient import PolicyGradientLearner, PolicyGradientSettings
+from recoworld.training.slate_module import module_spec
+from recoworld.training.slate_policy import SLOT_LOGP, SlatePolicy
+from recoworld.training.synchronous import Count, Positive, Share, synchronous
+from recoworld.training.views import SLATE
+
+
+def slot_loss(now: Tensor, before: Tensor, advantages: Tensor, clip: float) -> Tensor:
+    """The clipped surrogate, mean over slots ``[n]``: log-probabilities of each choice now and before ``[n, k]``, advantages ``[n]``."""
+    ratio, gain = (now - before).exp(), advantages[:, None]
+    return -least(ratio * gain, ratio.clamp(1 - clip, 1 + clip) * gain).mean(dim=1)
+
+
+class SlatePPOLearner(PolicyGradientLearner):
+    """PPO's loss."""
+
+    def policy_loss(self, scores: Tensor, slates: Tensor, advantages: Tensor, batch: dict[str, Any], settings: dict[str, Any]) -> Tensor:
+        """Of each turn ``[n]``."""
+        return slot_loss(plackett.slot_log_probs(scores, slates), batch[SLOT_LOGP], advantages, settings["clip"])
+
+
+class SlatePPOSettings(PolicyGradientSettings):
+    """Schulman et al. 2017."""
+
+    lr: Positive = 6e-4
+    gamma: Share = 0.9
+    epochs: Count = 2
+    clip: Positive = 0.2
+    """How far the ratio of a choice may move from 1 in an iteration."""
+
+
+def _ppo(config: TrainConfig, settings: SlatePPOSettings) -> AlgorithmConfig:
+    return synchronous(config, settings, SlatePPOLearner, module_spec(SlatePolicy, config, sizes=settings.sizes, peers=settings.peers))
+
+
+PPO = Algorithm(settings=SlatePPOSettings, view=SLATE, build=_ppo)
