@@ -517,6 +517,8 @@ def test_settings_of_the_algorithm_and_its_runner_are_checked_early(ray_here: No
 
     with pytest.raises(ConfigError, match="unknown setting of ppo 'lrr': did you mean 'lr'"):
         algorithm_config(tiny(settings__lrr=1))
+    with pytest.raises(ConfigError, match=r"settings\.sizes: unknown setting 'widht': did you mean 'width'"):
+        algorithm_config(tiny(algorithm="slate-ppo", settings__sizes={"widht": 8}))
     with pytest.raises(ConfigError, match=r"settings.lr = -1"):
         algorithm_config(tiny(settings__lr=-1))
     with pytest.raises(ConfigError, match=r"UnheardRunner: expected .*Loud"):

@@ -31,6 +31,10 @@ def algorithm_of(config: TrainConfig) -> tuple[Algorithm, BaseModel]:
         return algorithm, model.model_validate(config.settings)
     except ValidationError as error:
         first = error.errors()[0]
+        *outer, key = first["loc"]
+        if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+            where = ".".join(map(str, ["settings", *outer]))
+            raise ConfigError(f"{where}: {UnknownName('setting', key, _names(model, outer))}") from None
         raise ConfigError(f"settings.{'.'.join(map(str, first['loc']))} = {first['input']!r}: {first['msg']}") from None
 
 
@@ -72,6 +76,15 @@ def algorithm_config(config: TrainConfig, out: Path | None = None) -> Any:
     if out is not None and algorithm.prepare is not None:
         algorithm.prepare(built, config, settings, out)
     return built
+
+
+def _names(model: Any, path: list[int | str]) -> list[str]:
+    """The settings within those at a path; none where they are no fixed ones."""
+    for part in path:
+        model = getattr(model, "model_fields", {}).get(part)
+        model = None if model is None else model.annotation
+    known = getattr(model, "model_fields", None) or getattr(model, "__dataclass_fields__", None) or {}
+    return list(known)
 
 
 def cores(config: TrainConfig) -> float:
