@@ -35,9 +35,10 @@ def among_peers(advantages: Tensor, peers: Tensor, real: Tensor) -> Tensor:
     """Advantages ``[n]`` less the mean of their peers, standardised; who has no peer left keeps its own. Rows that are not `real` count
     for nothing.
     """
+    advantages = advantages - advantages[real].mean()  # RLlib's standardisation counted artificial rows, too
     _, where = peers.unique(return_inverse=True)
     weight = real.to(advantages.dtype)
     count = torch.zeros_like(advantages).index_add_(0, where, weight)[where]
     total = torch.zeros_like(advantages).index_add_(0, where, weight * advantages)[where]
     apart = torch.where(count > 1, advantages - total / count.clamp(min=1), advantages)
-    return apart / apart[real].std().clamp(min=1e-4)
+    return apart / apart[real].std(correction=0).clamp(min=1e-4)

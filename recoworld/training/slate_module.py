@@ -12,9 +12,9 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.core.rl_module.torch.torch_rl_module import TorchRLModule
 from torch import Tensor
 
-from recoworld.assembly import make_world
 from recoworld.configs import WorldConfig
 from recoworld.configs.training import TrainConfig
+from recoworld.datasets import load_dataset
 from recoworld.policies.neural.knowledge import ItemKnowledge
 from recoworld.policies.neural.scorer import ItemScorer, Sizes
 
@@ -35,7 +35,7 @@ class SlateModule(TorchRLModule):  # type: ignore[misc]  # Ray has no types
         spaces = self.observation_space.spaces
         sizes = Sizes(**self.model_config.get("sizes", {}))
         self.net = ItemScorer(
-            knowledge_of(world.dataset, world.data_dir, world.split_seed),
+            self.model_config.get("knowledge") or knowledge_of(world.dataset, world.data_dir, world.split_seed),
             profile=spaces["profile"].shape[0],
             told=spaces["instruction"].shape[0],
             heads=self.heads,
@@ -71,8 +71,8 @@ def slots(batch: dict[str, Any]) -> int:
 @lru_cache(maxsize=2)
 def knowledge_of(dataset: str, data_dir: str | None, split_seed: int) -> ItemKnowledge:
     """One for all modules of a process."""
-    world = make_world(dataset=dataset, data_dir=data_dir, split_seed=split_seed)
-    return ItemKnowledge(world.dataset, world.split)
+    data = load_dataset(dataset, data_dir=data_dir)
+    return ItemKnowledge(data, data.split(seed=split_seed))
 
 
 def module_spec(module: type[SlateModule], config: TrainConfig, sizes: Sizes, **model: Any) -> RLModuleSpec:

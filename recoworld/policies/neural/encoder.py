@@ -32,9 +32,9 @@ class SessionEncoder(nn.Module):  # type: ignore[misc]  # torch's types are not 
     def forward(self, seen: Seen, table: Tensor, counts: Tensor) -> Tensor:
         """table: content of items ``[N + 1, features]``, row 0 zeros. counts: `SessionFacts.counts` ``[n, 4]``."""
         history = seen["history"]
-        # the last items that were met, in order: padding stands in front and behind
-        length = (history > 0).long() * torch.arange(1, history.shape[1] + 1, device=history.device)
-        last = length.topk(min(self.window, history.shape[1]), dim=1).indices.sort(dim=1).values
+        at = torch.arange(history.shape[1], device=history.device)
+        # the last items that were met, in order, padding in front: it stands in front and behind in a history
+        last = torch.where(history > 0, at + 1, at - len(at)).topk(min(self.window, len(at)), dim=1).indices.flip(1)
         items, acts = history.gather(1, last).long(), seen["history_acts"].gather(1, last).long()
         tokens = self.item(table[items]) + self.act(acts) + self.place[-items.shape[1] :]
         later = self.later[: items.shape[1], : items.shape[1]]

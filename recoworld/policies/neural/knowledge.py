@@ -34,7 +34,8 @@ class ItemKnowledge:
     def __init__(self, dataset: Dataset, split: Split) -> None:
         """Fits both on the training users' likes: about 3 s for 4,000 items. Raises ConfigError for catalogues too large for EASE."""
         known, _ = dataset.known(split)
-        self.catalog = dataset.catalog
+        self.catalog = known.catalog
+        """With popularity as it is known, which instructions refer to."""
         self.features: Floats = dataset.catalog.features
         popularity = np.log1p(known.catalog.popularity.astype(np.float64))
         self.popularity: Floats = ((popularity - popularity.mean()) / max(float(popularity.std()), 1e-9)).astype(np.float32)
