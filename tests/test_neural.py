@@ -89,17 +89,22 @@ def test_session_facts_are_what_a_loop_over_the_slots_adds_up(world):
     centre, seen = features.mean(axis=0), observe(world)
     table = torch.zeros(len(features) + 1, features.shape[1])
     table[1:] = torch.from_numpy(features)
-    facts = session_facts(tensors(seen), table, torch.tensor(memory))
+    factors = torch.zeros(len(features) + 1, 3)
+    factors[1:] = torch.randn(len(features), 3, generator=torch.Generator().manual_seed(0))
+    facts = session_facts(tensors(seen), table, factors, torch.tensor(memory))
     for row in range(len(seen["slate"])):
         clicks, skips, recent = np.zeros(features.shape[1]), np.zeros(features.shape[1]), np.zeros(features.shape[1])
+        liking, passing = np.zeros(3), np.zeros(3)
         for turn in range(4):
             start = world.history_length + 5 * turn
             items, acts = seen["history"][row, start : start + 5] - 1, seen["history_acts"][row, start : start + 5]
             looked = acts >= Act.SKIPPED
             clicks += (features[items[acts >= Act.CLICKED]] - centre).sum(axis=0)
             skips += (features[items[acts == Act.SKIPPED]] - centre).sum(axis=0)
+            liking += factors.numpy()[items[acts >= Act.CLICKED] + 1].sum(axis=0)
+            passing += factors.numpy()[items[acts == Act.SKIPPED] + 1].sum(axis=0)
             recent = memory * recent + (1 - memory) * (features[items[looked]].mean(axis=0) if looked.any() else 0)
-        for name, expected in (("clicks", clicks), ("skips", skips), ("recent", recent)):
+        for name, expected in (("clicks", clicks), ("skips", skips), ("recent", recent), ("liking", liking), ("passing", passing)):
             np.testing.assert_allclose(getattr(facts, name)[row].numpy(), expected, atol=1e-5)
         assert facts.counts[row, 0] == pytest.approx(20 / 100)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from recoworld.configs.training import TrainConfig
-    from recoworld.training.run import Trained
+    from recoworld.training.run import Outcome
 
 
 @told_plainly()
@@ -88,7 +88,7 @@ def _list(console: Console) -> None:
     console.print("recoworld train NAME --out DIR", highlight=False)
 
 
-def _report(ended: Trained, out: Path, console: Console) -> None:
+def _report(ended: Outcome, out: Path, console: Console) -> None:
     """The trained policy against the best untrained one and the oracle."""
     from rich import box
     from rich.table import Table

@@ -56,7 +56,7 @@ class TrainingBar(Watcher):
 
     def point(self, record: dict[str, Any]) -> None:
         """A line that stays."""
-        interval = "" if record["low"] != record["low"] else f" ({record['low']:.2f} to {record['high']:.2f})"
+        interval = "" if record["low"] is None else f" ({record['low']:.2f} to {record['high']:.2f})"
         self._console.print(f"iteration {record['iteration']}: validation return {record['mean']:.2f}{interval}")
 
     def judging(self, policy: str, stage: Stage, ended: int, total: int) -> None:

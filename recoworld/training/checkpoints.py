@@ -14,6 +14,7 @@ from typing import Any
 from recoworld.errors import ConfigError
 from recoworld.training.leftout import left_out, put_back
 
+CHECKPOINTS = "checkpoints"
 _NAME = re.compile(r"iter-(\d{5,})")
 _FACTS, _REST = "recoworld.json", "left_out.pkl"
 
@@ -37,6 +38,11 @@ class Checkpoints:
     def newest(self) -> Path | None:
         """The last whole one."""
         return max(self._all(), key=_iteration, default=None)
+
+    def reached(self) -> Reached:
+        """How far the newest is; nowhere where there is none."""
+        path = self.newest()
+        return Reached() if path is None else Reached(**json.loads((path / _FACTS).read_text(encoding="utf-8")))
 
     def save(self, algorithm: Any, reached: Reached) -> None:
         """Write one, then drop the oldest beyond `keep`. Raises ConfigError where the folder cannot be written."""
@@ -64,7 +70,7 @@ class Checkpoints:
         if path is None:
             return Reached()
         try:
-            reached = Reached(**json.loads((path / _FACTS).read_text(encoding="utf-8")))
+            reached = self.reached()
             _await_runners(algorithm)
             algorithm.restore_from_path(str(path.absolute()))
             with (path / _REST).open("rb") as file:

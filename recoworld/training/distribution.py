@@ -11,23 +11,21 @@ from recoworld.policies.neural import plackett
 
 
 class PlackettLuce(Distribution):  # type: ignore[misc]  # Ray has no types
-    """Slates of `k` different items, by scores float32 ``[n, N]`` (`recoworld.policies.neural.plackett`)."""
+    """Slates of `k` different items, by scores and by what fits the instruction ``[n, N]`` (`recoworld.policies.neural.plackett`)."""
 
-    def __init__(self, scores: Tensor, k: int | None = None) -> None:
+    def __init__(self, scores: Tensor, fits: Tensor) -> None:
         super().__init__()
-        self.scores, self.k = scores, k
+        self.scores, self.fits = scores, fits
 
-    def sample(self, *, sample_shape: Any = None, **kwargs: Any) -> Tensor:
-        """Slates ``[n, k]``. The module draws its own, with a generator of its own; this is for who asks RLlib's way."""
-        return plackett.sample(self.scores, self.k or 1)
+    def sample(self, **kwargs: Any) -> Tensor:
+        """`SlatePolicy` draws its own, with a generator of its own."""
+        raise NotImplementedError("slates are drawn by SlatePolicy, which knows how many slots they have")
 
-    def rsample(self, **kwargs: Any) -> Tensor:
-        """There is none: draws are discrete."""
-        raise NotImplementedError("slates are discrete; they cannot be reparametrised")
+    rsample = sample
 
     def logp(self, value: Tensor, **kwargs: Any) -> Tensor:
         """Exact log-probability of slates ``[n, k]``: ``[n]``."""
-        return plackett.log_prob(self.scores, value.long())
+        return plackett.log_prob(self.scores, value.long(), self.fits)
 
     def entropy(self, **kwargs: Any) -> Tensor:
         """Of the first slot's choice ``[n]``, in nats; the slate's has no closed form."""
@@ -43,10 +41,11 @@ class PlackettLuce(Distribution):  # type: ignore[misc]  # Ray has no types
 
     @staticmethod
     def required_input_dim(space: Any, **kwargs: Any) -> int:
-        """One score an item."""
-        return int(space.nvec[0])
+        """Two numbers an item."""
+        return 2 * int(space.nvec[0])
 
     @classmethod
     def from_logits(cls, logits: Tensor, **kwargs: Any) -> PlackettLuce:
-        """From scores ``[n, N]``."""
-        return cls(logits)
+        """From scores, and 1 for what fits, side by side ``[n, 2 N]``."""
+        scores, fits = logits.chunk(2, dim=1)
+        return cls(scores, fits > 0.5)

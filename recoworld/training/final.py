@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 from importlib.metadata import version
@@ -18,6 +19,7 @@ from recoworld.evaluation.plan import plan
 from recoworld.evaluation.rollout import rollout
 from recoworld.files import replacing
 from recoworld.policies import make_policy
+from recoworld.policies.rllib import PREFIX
 from recoworld.training.checkpoints import Reached
 from recoworld.training.records import Record
 from recoworld.training.watch import Watcher
@@ -26,7 +28,10 @@ FINAL = "final.json"
 
 
 def point(config: TrainConfig, module: Any) -> Record:
-    """Sessions of validation users with a module as it is: ``{"mean", "low", "high"}`` of the return, and `turns`."""
+    """Sessions of validation users with a module as it is: ``{"mean", "low", "high"}`` of the return, and `turns`.
+
+    The bounds are None where there are none: of a single user.
+    """
     from recoworld.training.serving import policy_of
 
     points, settings = config.evaluation, config.world_config("validation")
@@ -36,7 +41,8 @@ def point(config: TrainConfig, module: Any) -> Record:
     policy.fit(world.dataset, world.split)
     table = rollout(world, policy, *todo.sessions, policy_seed=points.seed)
     interval = resample(table.returned, table.user, seed=points.seed).interval()
-    return {"mean": interval.mean, "low": interval.low, "high": interval.high, "turns": float(table.turns.mean())}
+    low, high = (bound if math.isfinite(bound) else None for bound in (interval.low, interval.high))
+    return {"mean": interval.mean, "low": low, "high": high, "turns": float(table.turns.mean())}
 
 
 def opponents(config: TrainConfig) -> tuple[list[str], list[str]]:
@@ -92,7 +98,7 @@ def judge(
 
 
 def verdict(config: TrainConfig, rows: list[Record], trained: str) -> dict[str, Any]:
-    """A leaderboard's rows as final.json sums them up.
+    """A leaderboard's rows as final.json sums them up: the trained policy's and those of `Final.against`; others may lie there, too.
 
     `gap_closed` is (trained - best untrained) / (oracle - best untrained), by means: 1 is the oracle, below 0 is worse than the best
     untrained; None where there is no oracle, no untrained policy, or no gap.
@@ -102,7 +108,8 @@ def verdict(config: TrainConfig, rows: list[Record], trained: str) -> dict[str, 
         return None if row is None else {"policy": row["policy"], **row["return"]}
 
     ours = next(row for row in rows if row["policy"] == trained)
-    best = next((row for row in rows if row["policy"] != trained and not row["privileged"]), None)  # rows are in order
+    rows = [row for row in rows if row["policy"] in config.final.against]
+    best = next((row for row in rows if not row["policy"].startswith(PREFIX) and not row["privileged"]), None)  # rows are in order
     oracle = next((row for row in rows if row["policy"] == "oracle"), None)
     closed = None
     if best is not None and oracle is not None and oracle["return"]["mean"] > best["return"]["mean"]:

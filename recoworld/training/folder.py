@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import yaml
+
 from recoworld.configs.training import TrainConfig
 from recoworld.errors import ConfigError
 from recoworld.files import replacing
+from recoworld.training.launch import whole
 
 CONFIG = "config.yaml"
 OURS = (
@@ -45,32 +48,48 @@ def held(out: Path) -> Iterator[None]:
 
 
 def claim(out: Path, config: TrainConfig, *, resume: bool = False, fresh: bool = False) -> None:
-    """Make the folder, which is there, a run's of this config, or find it so. Raises ConfigError for another's."""
+    """Make the folder, which is there, a run's of this config, or find it so.
+
+    config.yaml holds all settings, and all are compared: a default that has changed since is a difference.
+    Raises ConfigError for another's, and where `fresh` would delete what no run has made; MissingExtra.
+    """
     if resume and fresh:
         raise ConfigError("resume and fresh: one goes on with the run that is there, the other deletes it; expected at most one of them")
+    config, there = whole(config), [name for name in OURS if (out / name).exists()]
+    strange = f"{out} holds {there[0] if there else CONFIG} of something else; choose another folder, or delete that yourself"
     if fresh:
-        for name in (CONFIG, *OURS):
+        if not _is_run(out) and (there or (out / CONFIG).exists()):
+            raise ConfigError(strange)
+        for name in there:  # before config.yaml, by which the rest would be told if this was interrupted
             path = out / name
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
     elif (out / CONFIG).is_file():
-        other = config.differences(_stored(out / CONFIG))
+        other = config.differences(_stored(out))
         if other:
             raise ConfigError(
                 f"{out} holds a run of other settings ({'; '.join(other)}); choose another folder, or delete that run: --fresh"
             )
     elif resume:
         raise ConfigError(f"{out} holds no run to go on with; expected {CONFIG} in it (leave out --resume to start one)")
-    else:
-        strange = [name for name in OURS if (out / name).exists()]
-        if strange:
-            raise ConfigError(f"{out} holds {strange[0]} of something else; choose another folder, or delete what is there: --fresh")
+    elif there:
+        raise ConfigError(strange)
     with replacing(out / CONFIG) as part:
         part.write_text(config.yaml(), encoding="utf-8")
         part.chmod(0o644)
 
 
-def _stored(path: Path) -> TrainConfig:
+def _stored(out: Path) -> TrainConfig:
     try:
-        return TrainConfig.of(path)
+        return whole(TrainConfig.of(out / CONFIG))
     except ConfigError as error:
-        raise ConfigError(f"{path} is no config of a run that this version can go on with ({error}); --fresh starts anew") from None
+        way = "--fresh starts anew" if _is_run(out) else "choose another folder"
+        raise ConfigError(f"{out / CONFIG} is no config of a run that this version can go on with ({error}); {way}") from None
+
+
+def _is_run(out: Path) -> bool:
+    """Whether config.yaml is a run's, of whatever version."""
+    try:
+        content = yaml.safe_load((out / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return False
+    return isinstance(content, dict) and {"algorithm", "world", "settings", "env_runners"} <= content.keys()

@@ -193,13 +193,11 @@ def fed(built: Any, config: TrainConfig, settings: LogSettings, view: View) -> A
     """RLlib's config, with the log as its input and no env runners. Raises ConfigError."""
     if config.iterations is None and config.minutes is None:
         raise ConfigError(f"env_steps: {config.algorithm} learns from a log and makes none; expected iterations or minutes to stop by")
-    world = make_world(config.world_config())
     built.offline_data(
         input_=[LOG if isinstance(settings.log, Recording) else str(Path(settings.log).expanduser())],
         offline_data_class=SessionData,
         dataset_num_iters_per_learner=settings.updates,
     )
-    built.environment(observation_space=view.observation_space(world), action_space=view.action_space(world))
     built.training(
         gamma=settings.gamma, train_batch_size_per_learner=settings.batch, grad_clip=settings.grad_clip, grad_clip_by="global_norm"
     )

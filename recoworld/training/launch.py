@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
+from recoworld.assembly import make_world
 from recoworld.configs.training import TrainConfig
 from recoworld.errors import ConfigError, MissingExtra, UnknownName
 from recoworld.registry import ALGORITHMS
@@ -38,6 +39,16 @@ def algorithm_of(config: TrainConfig) -> tuple[Algorithm, BaseModel]:
         raise ConfigError(f"settings.{'.'.join(map(str, first['loc']))} = {first['input']!r}: {first['msg']}") from None
 
 
+def whole(config: TrainConfig) -> TrainConfig:
+    """The config with every setting of algorithm and world written out, so that it means the same where defaults differ.
+
+    Raises ConfigError, MissingExtra.
+    """
+    _, settings = algorithm_of(config)
+    world = config.world_config().model_dump(mode="json", exclude={"users", "data_dir"})
+    return config.model_copy(update={"settings": settings.model_dump(mode="json"), "world": {**config.world, **world}})
+
+
 def algorithm_config(config: TrainConfig, out: Path | None = None) -> Any:
     """RLlib's AlgorithmConfig, ready for ``build_algo()``.
 
@@ -50,6 +61,9 @@ def algorithm_config(config: TrainConfig, out: Path | None = None) -> Any:
     runners, learners = config.env_runners, config.learners
     built = algorithm.build(config, settings)
     built.environment(env=environment.NAME, env_config=environment.env_config(config, algorithm.view), disable_env_checking=True)
+    if not built.is_online:  # nobody plays, so nobody could be asked
+        world = make_world(config.world_config())
+        built.environment(observation_space=algorithm.view.observation_space(world), action_space=algorithm.view.action_space(world))
     built.env_runners(
         env_runner_cls=_runner(built),
         num_env_runners=runners.num,

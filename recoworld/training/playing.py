@@ -21,7 +21,7 @@ Episodes = list[SingleAgentEpisode]
 Answer = tuple[int, Episodes, Any]
 
 
-def iterate(algorithm: Any, chosen: Callable[[Episodes], Episodes] = lambda episodes: episodes) -> None:
+def iterate(algorithm: Any, chosen: Callable[[Episodes], Episodes]) -> None:
     """Play, learn, hand out the weights. The runners are `SlateRunner`; chosen: what to learn from, given what was played."""
     config = algorithm.config
     with algorithm.metrics.log_time((TIMERS, ENV_RUNNER_SAMPLING_TIMER)):

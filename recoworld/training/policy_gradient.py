@@ -9,7 +9,7 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.evaluation.postprocessing import Postprocessing
 from torch import Tensor
 
-from recoworld.policies.neural import plackett
+from recoworld.training.distribution import PlackettLuce
 from recoworld.training.peers import AmongPeers
 from recoworld.training.slate_module import complete
 from recoworld.training.synchronous import Amount, Count, Settings, Share, SynchronousLearner, mean
@@ -36,19 +36,18 @@ class PolicyGradientLearner(SynchronousLearner):
         super().build()
         self._learner_connector.append(AmongPeers())
 
-    def policy_loss(self, scores: Tensor, slates: Tensor, advantages: Tensor, batch: dict[str, Any], settings: dict[str, Any]) -> Tensor:
-        """The loss of each turn ``[n]``, from scores ``[n, N]``, slates ``[n, k]`` and advantages ``[n]``."""
+    def policy_loss(self, law: PlackettLuce, batch: dict[str, Any], settings: dict[str, Any]) -> Tensor:
+        """The loss of each turn ``[n]``, by the policy's scores as they are now."""
         raise NotImplementedError
 
     def compute_loss_for_module(
         self, *, module_id: str, config: AlgorithmConfig, batch: dict[str, Tensor], fwd_out: dict[str, Tensor]
     ) -> Tensor:
         """RLlib's hook."""
-        settings, scores = config.learner_config_dict, fwd_out[Columns.ACTION_DIST_INPUTS]
-        slates, advantages = batch[Columns.ACTIONS].long(), batch[Postprocessing.ADVANTAGES]
-        policy = mean(self.policy_loss(scores, slates, advantages, batch, settings), batch)
+        settings, law = config.learner_config_dict, PlackettLuce.from_logits(fwd_out[Columns.ACTION_DIST_INPUTS])
+        policy = mean(self.policy_loss(law, batch, settings), batch)
         values = self.module[module_id].unwrapped().compute_values(batch, embeddings=fwd_out[Columns.EMBEDDINGS])
         value = mean((values - batch[Postprocessing.VALUE_TARGETS]).square(), batch)
-        entropy = mean(plackett.first_entropy(scores), batch)
+        entropy = mean(law.entropy(), batch)
         self.metrics.log_dict({"policy_loss": policy, "value_loss": value, "entropy": entropy}, key=module_id, window=1)
         return complete(policy + settings["value_loss"] * value - settings["entropy"] * entropy, self.module[module_id])

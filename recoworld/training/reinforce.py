@@ -7,7 +7,7 @@ Departures from the paper:
 - The world is there to be played in, so batches are fresh; beta is known, not estimated from a log by a second network.
 - Slates are drawn by Plackett-Luce without replacement; the paper draws with replacement and drops what came twice.
 - The reward of a slate is credited to all its items. The paper's rewards belong to single items.
-- A is the discounted return from here on less a learned value and the mean of the turn's peers (`recoworld.training.peers`),
+- A is a generalised advantage estimate (lambda 1 would be the return less a learned value), less the mean of the turn's peers (`recoworld.training.peers`),
   standardised over the batch; the paper has the return alone.
 - What is summed over the items is divided by K, so that one learning rate suits slates of any size.
 - Session encoder and items are those of `ItemScorer`; met items are left out of the softmax.
@@ -20,13 +20,15 @@ from typing import Any
 import torch
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core.columns import Columns
+from ray.rllib.evaluation.postprocessing import Postprocessing
 from torch import Tensor
 
 from recoworld.configs.training import TrainConfig
 from recoworld.policies.neural import plackett
 from recoworld.training.algorithm import Algorithm
+from recoworld.training.distribution import PlackettLuce
 from recoworld.training.policy_gradient import PolicyGradientLearner, PolicyGradientSettings
-from recoworld.training.slate_module import module_spec, slots
+from recoworld.training.slate_module import module_spec
 from recoworld.training.slate_policy import SlatePolicy
 from recoworld.training.synchronous import Count, Positive, Share, synchronous
 from recoworld.training.views import SLATE
@@ -35,13 +37,21 @@ BEHAVIOUR = "behaviour_logp"
 """The column: log beta(a) of the slate's items under the weights that drew it, float32 ``[n, k]``."""
 
 
-def top_k_loss(scores: Tensor, slates: Tensor, advantages: Tensor, behaviour: Tensor, cap: float) -> Tensor:
+def item_log_probs(scores: Tensor, slates: Tensor, fits: Tensor) -> Tensor:
+    """Log-probability of each item of the slates ``[n, k]`` under the softmax over the catalogue, or over the items of its sort where an
+    instruction parts it: scores ``[n, N]``, fits bool ``[n, N]``.
+    """
+    whole = [scores.masked_fill(part, -1e9).logsumexp(dim=1, keepdim=True) for part in (fits, ~fits)]
+    return scores.gather(1, slates) - torch.where(fits.gather(1, slates), whole[1], whole[0])
+
+
+def top_k_loss(scores: Tensor, slates: Tensor, fits: Tensor, advantages: Tensor, behaviour: Tensor, cap: float) -> Tensor:
     """Whose gradient is the one above, divided by K ``[n]``.
 
-    scores ``[n, N]``, slates int64 ``[n, k]``, advantages ``[n]``, behaviour: log beta ``[n, k]``. cap: the largest importance ratio.
+    scores, fits ``[n, N]``, slates int64 ``[n, k]``, advantages ``[n]``, behaviour: log beta ``[n, k]``. cap: the largest importance ratio.
     """
     k = slates.shape[1]
-    logs = scores.log_softmax(dim=1).gather(1, slates)
+    logs = item_log_probs(scores, slates, fits)
     now = logs.detach()
     ratio = (now - behaviour).exp().clamp(max=cap)
     weight = ratio * k * (1 - now.exp()) ** (k - 1)
@@ -52,18 +62,20 @@ class ReinforcePolicy(SlatePolicy):
     """`SlatePolicy` that notes the probability of each item that it draws."""
 
     def _forward_exploration(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
+        seen = batch[Columns.OBS]
         with torch.no_grad():
-            scores = self.net(batch[Columns.OBS])[0][:, 0]
-            slates = plackett.sample(scores, slots(batch), self.generator)
-            return {Columns.ACTIONS: slates, BEHAVIOUR: scores.log_softmax(dim=1).gather(1, slates)}
+            scores = self.net(seen)[0][:, 0]
+            slates = self.net.slates(plackett.perturbed(scores, self.generator), seen)
+            return {Columns.ACTIONS: slates, BEHAVIOUR: item_log_probs(scores, slates, self.net.fits(seen))}
 
 
 class ReinforceLearner(PolicyGradientLearner):
     """The corrected policy gradient."""
 
-    def policy_loss(self, scores: Tensor, slates: Tensor, advantages: Tensor, batch: dict[str, Any], settings: dict[str, Any]) -> Tensor:
+    def policy_loss(self, law: PlackettLuce, batch: dict[str, Any], settings: dict[str, Any]) -> Tensor:
         """Of each turn ``[n]``."""
-        return top_k_loss(scores, slates, advantages, batch[BEHAVIOUR], settings["cap"])
+        slates, advantages = batch[Columns.ACTIONS].long(), batch[Postprocessing.ADVANTAGES]
+        return top_k_loss(law.scores, slates, law.fits, advantages, batch[BEHAVIOUR], settings["cap"])
 
 
 class ReinforceSettings(PolicyGradientSettings):

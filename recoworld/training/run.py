@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from recoworld.configs.training import TrainConfig
 from recoworld.errors import RecoWorldError, TrainingFailed
 from recoworld.evaluation import Leaderboard
-from recoworld.training.checkpoints import Checkpoints, Reached
+from recoworld.training.checkpoints import CHECKPOINTS, Checkpoints, Reached
 from recoworld.training.figures import figures
 from recoworld.training.final import judge, opponents
 from recoworld.training.folder import claim, held
@@ -27,7 +27,7 @@ _PATIENCE = 30
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trained:
+class Outcome:
     """How a run ended."""
 
     reached: Reached
@@ -41,7 +41,7 @@ class Trained:
         return self.final is None
 
 
-def train(config: TrainConfig, out: str | Path, *, resume: bool = False, fresh: bool = False, watcher: Watcher | None = None) -> Trained:
+def train(config: TrainConfig, out: str | Path, *, resume: bool = False, fresh: bool = False, watcher: Watcher | None = None) -> Outcome:
     """Train, or go on training, and judge the policy on test users.
 
     Args:
@@ -73,18 +73,20 @@ def train(config: TrainConfig, out: str | Path, *, resume: bool = False, fresh: 
             return _trained(config, out, watcher)
 
 
-def _trained(config: TrainConfig, out: Path, watcher: Watcher) -> Trained:
+def _trained(config: TrainConfig, out: Path, watcher: Watcher) -> Outcome:
     """With Ray there and the folder ours."""
-    run = _Run(config, out, watcher)
+    run = None
     try:
+        run = _Run(config, out, watcher)
         run.go()
         run.close()  # its processes would only be in the way of the evaluation
         final, board = judge(config, out, run.reached, run.curve.records, watcher)
     except KeyboardInterrupt:
-        return Trained(reached=run.checkpointed)
+        return Outcome(reached=Checkpoints(out / CHECKPOINTS, config.keep_checkpoints).reached())
     finally:
-        run.close()
-    return Trained(reached=run.reached, final=final, board=board)
+        if run is not None:
+            run.close()
+    return Outcome(reached=run.reached, final=final, board=board)
 
 
 class _Run:
@@ -97,16 +99,27 @@ class _Run:
         heard()  # of an earlier run in this process
         with _explained():
             self.algorithm = algorithm_config(config, out).build_algo()
-        self._open = True
-        self._checkpoints = Checkpoints(out / "checkpoints", config.keep_checkpoints)
-        self.reached = self.checkpointed = self._checkpoints.restore(self.algorithm)
+        self._closing = ExitStack()
+        self._closing.callback(self._stop)
+        try:
+            self._begin()
+        except BaseException:  # Ctrl-C too: nobody else could end the runners
+            self.close()
+            raise
+
+    def _begin(self) -> None:
+        """Take up what is there."""
+        out = self.out
+        self._checkpoints = Checkpoints(out / CHECKPOINTS, self.config.keep_checkpoints)
+        self.reached = self._checkpoints.restore(self.algorithm)
         at = self.reached.iteration
         self.metrics, self.curve = Lines(out / "metrics.jsonl", at), Lines(out / "curve.jsonl", at)
         self._events = Events(out / "tensorboard", at)
+        self._closing.callback(self._events.close)
         if self._events.missing:
-            watcher.note("tensorboardX is not installed: no TensorBoard files are written, metrics.jsonl has the same figures.")
+            self.watcher.note("tensorboardX is not installed: no TensorBoard files are written, metrics.jsonl has the same figures.")
         self._start = time.perf_counter() - self.reached.seconds
-        watcher.began(at)
+        self.watcher.began(at)
 
     def go(self) -> None:
         """Until it is time to stop."""
@@ -122,17 +135,16 @@ class _Run:
                 self._iterate()
             if self.reached.iteration % self.config.checkpoint_every == 0 or self._share() >= 1:
                 self._checkpoints.save(self.algorithm, self.reached)
-                self.checkpointed = self.reached
         export(self.config, self.algorithm, self.out)
 
     def close(self) -> None:
         """End the runners."""
-        if self._open:
-            self._open = False
-            self._events.close()
-            self.algorithm.stop()
-            with suppress(OSError):
-                os.rmdir(self.algorithm.logdir)  # RLlib makes a folder in the home folder, and puts nothing there
+        self._closing.close()
+
+    def _stop(self) -> None:
+        self.algorithm.stop()
+        with suppress(OSError):
+            os.rmdir(self.algorithm.logdir)  # RLlib makes a folder in the home folder, and puts nothing there
 
     def _iterate(self) -> None:
         from recoworld.training.failures import check_weights

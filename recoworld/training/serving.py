@@ -1,6 +1,7 @@
 """Trained policies as recommenders: out of a live RLModule, and out of the folder that a run leaves behind.
 
-A folder holds ``policy.json`` (what was trained, on which data) and ``weights.npz`` (arrays, no pickles); Ray need not run to use it.
+A folder holds ``policy.json`` (what was trained, on which data) and ``weights.npz`` (arrays, no pickles). To use it the extra `rllib` must be
+installed; no cluster is started. Both may come from anywhere: nothing that they name is imported or opened, and the data are those of `fit`.
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ from recoworld.configs.training import TrainConfig
 from recoworld.errors import ConfigError
 from recoworld.files import replacing
 from recoworld.luck import Luck
+from recoworld.policies.neural.knowledge import ItemKnowledge
 from recoworld.policies.scoring import empty_slates
 from recoworld.registry import ALGORITHMS
 from recoworld.text import plain
-from recoworld.training.launch import algorithm_of
+from recoworld.training.launch import algorithm_of, whole
 from recoworld.training.views import known_catalog
 from recoworld.types import Feedback, Floats, History, Ints, Mindset, Observations, Slates
 from recoworld.users import Dataset, Split
@@ -62,7 +64,7 @@ class TrainedOn:
         )
 
 
-class Trained:
+class TrainedPolicy:
     """A recommender that asks an RLModule, deterministically, through the view that it was trained with."""
 
     def __init__(self, config: TrainConfig, data: TrainedOn, make: Callable[[Dataset, Split], Any]) -> None:
@@ -102,9 +104,9 @@ class Trained:
         return self._view.decode(chosen(self._module, seen), observations, self._catalog)
 
 
-def policy_of(config: TrainConfig, module: Any) -> Trained:
+def policy_of(config: TrainConfig, module: Any) -> TrainedPolicy:
     """A module as it is now; it may go on learning."""
-    return Trained(config, _data_of(config), lambda dataset, split: module)
+    return TrainedPolicy(config, _data_of(config), lambda dataset, split: module)
 
 
 def chosen(module: Any, seen: Any) -> NDArray[Any]:
@@ -150,28 +152,31 @@ def _batch(module: Any, seen: Any) -> dict[str, Any]:
 
 def export(config: TrainConfig, module: Any, folder: Path | str) -> None:
     """Write a module's weights, those that acting needs, and what they belong to. Raises ConfigError where the folder cannot be written."""
-    folder = Path(folder)
+    folder, weights, data = Path(folder), _state(module), _data_of(config)
+    pickled = [name for name, value in weights.items() if value.dtype.hasobject]
+    if pickled:
+        raise ConfigError(f"{', '.join(pickled)} of a {config.algorithm}: got Python objects; expected arrays of numbers alone")
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **_state(module))
+    np.savez(buffer, **weights)
     content = buffer.getvalue()
     facts = {
         "format": FORMAT,
         "version": VERSION,
         "recoworld": __version__,
         "weights": hashlib.sha256(content).hexdigest(),
-        "data": asdict(_data_of(config)),
-        "config": config.model_dump(mode="json"),
+        "data": asdict(data),
+        "config": _portable(config, data),
     }
     text = json.dumps(facts, indent=1, allow_nan=False) + "\n"
     try:
-        for name, data in ((_WEIGHTS, content), (_JSON, text.encode())):
+        for name, written in ((_WEIGHTS, content), (_JSON, text.encode())):
             with replacing(folder / name) as part:
-                part.write_bytes(data)
+                part.write_bytes(written)
     except OSError as error:
         raise ConfigError(f"cannot write to {folder} ({error.strerror or error}); choose another folder, or free the disk") from error
 
 
-def load(folder: Path | str) -> Trained:
+def load(folder: Path | str) -> TrainedPolicy:
     """The policy that `export` wrote to a folder, or that a run left in its ``policy/``.
 
     Raises ConfigError for a folder that is not there, is not one, or is damaged.
@@ -182,7 +187,13 @@ def load(folder: Path | str) -> Trained:
     if config.algorithm not in ALGORITHMS and config.algorithm.partition(":")[0] not in sys.modules:
         # a file from somewhere must not choose what is imported
         raise ConfigError(f"the policy in {folder} is of {plain(config.algorithm)!r}, which is not ours; if you trust it, import it first")
-    return Trained(config, data, lambda dataset, split: _rebuilt(config, weights, dataset, split, folder))
+    named = config.world_config().dataset
+    if named != data.dataset:  # `export` writes what the data set calls itself
+        raise ConfigError(
+            f"the policy in {folder} is damaged (its world is of data set {plain(named)!r}, its weights belong to {plain(data.dataset)!r}); "
+            "export it again: run `recoworld train` on its folder"
+        )
+    return TrainedPolicy(config, data, lambda dataset, split: _rebuilt(config, weights, dataset, split, folder))
 
 
 def _read(folder: Path) -> tuple[TrainedOn, dict[str, Any], Weights]:
@@ -205,6 +216,13 @@ def _read(folder: Path) -> tuple[TrainedOn, dict[str, Any], Weights]:
     raise ConfigError(f"the policy in {folder} has version {was!r}; expected {VERSION}: load it with the RecoWorld that wrote it")
 
 
+def _portable(config: TrainConfig, data: TrainedOn) -> dict[str, Any]:
+    """All settings, less those of the machine: the data set goes by the name that it gives itself, not by a path or a module."""
+    settings = whole(config).model_dump(mode="json", exclude={"cluster"})
+    settings["world"] = {name: value for name, value in settings["world"].items() if name != "data_dir"} | {"dataset": data.dataset}
+    return settings
+
+
 def _found(folder: Path) -> Path:
     for place in (folder / "policy", folder):
         if (place / _JSON).is_file():
@@ -216,6 +234,8 @@ def _found(folder: Path) -> Path:
 def _rebuilt(config: TrainConfig, weights: Weights, dataset: Dataset, split: Split, folder: Path) -> Any:
     """The module with its weights. Raises ConfigError where they do not fit."""
     from ray.rllib.core import DEFAULT_MODULE_ID
+
+    from recoworld.training.slate_module import SlateModule
 
     settings = config.world_config()
     world = World(
@@ -229,7 +249,10 @@ def _rebuilt(config: TrainConfig, weights: Weights, dataset: Dataset, split: Spl
     )
     algorithm, own = algorithm_of(config)
     spaces = {DEFAULT_MODULE_ID: (algorithm.view.observation_space(world), algorithm.view.action_space(world))}
-    module = algorithm.build(config, own).get_rl_module_spec(spaces=spaces, inference_only=True).build()
+    spec = algorithm.build(config, own).get_rl_module_spec(spaces=spaces, inference_only=True)
+    if issubclass(spec.module_class, SlateModule):
+        spec.model_config["knowledge"] = ItemKnowledge(dataset, split)
+    module = spec.build()
     expected = _state(module)
     wrong = [f"no {name}" for name in expected.keys() - weights.keys()] + [f"{name} too much" for name in weights.keys() - expected.keys()]
     for name in expected.keys() & weights.keys():

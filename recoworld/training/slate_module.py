@@ -7,7 +7,6 @@ from functools import lru_cache
 from typing import Any
 
 import torch
-from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.core.rl_module.torch.torch_rl_module import TorchRLModule
 from torch import Tensor
@@ -49,11 +48,6 @@ class SlateModule(TorchRLModule):  # type: ignore[misc]  # Ray has no types
         device = next(self.parameters()).device
         self.generator = torch.Generator(device).manual_seed(seed)
 
-def best(scores: Tensor, batch: dict[str, Any]) -> dict[str, Tensor]:
-    """The highest of scores ``[n, N]`` fill the slates: RLlib's actions ``[n, k]``."""
-    return {Columns.ACTIONS: scores.topk(slots(batch), dim=1).indices}
-
-
 def complete(loss: Tensor, module: Any) -> Tensor:
     """The loss, with a gradient of 0 for what it does not use: learners of a group wait for each other's gradient of every parameter, and
     instructions, say, may occur in the minibatch of one alone.
@@ -61,11 +55,6 @@ def complete(loss: Tensor, module: Any) -> Tensor:
     for parameter in module.parameters():
         loss = loss + 0.0 * parameter.sum()
     return loss
-
-
-def slots(batch: dict[str, Any]) -> int:
-    """How many items a slate has: as many as the last one, whatever it was trained with."""
-    return int(batch[Columns.OBS]["slate"].shape[1])
 
 
 @lru_cache(maxsize=2)

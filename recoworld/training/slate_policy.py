@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from recoworld.policies.neural import plackett
 from recoworld.training.distribution import PlackettLuce
-from recoworld.training.slate_module import SlateModule, best, slots
+from recoworld.training.slate_module import SlateModule
 
 SLOT_LOGP = "slot_logp"
 """The column: log-probability of each slot's choice when the slate was drawn, float32 ``[n, k]``."""
@@ -23,7 +23,7 @@ class SlatePolicy(SlateModule, ValueFunctionAPI):  # type: ignore[misc]  # Ray h
     """Plackett-Luce over the whole catalogue, with a value head on the session's state.
 
     Exploring, it draws the slate itself and gives its exact log-probability, so that an env runner need not carry a score for every item;
-    ACTION_DIST_INPUTS is then a placeholder ``[n, 1]``. In training it holds the scores ``[n, N]``.
+    ACTION_DIST_INPUTS is then a placeholder ``[n, 2]``. In training it holds the scores and which items fit the instruction ``[n, 2 N]``.
     """
 
     def setup(self) -> None:
@@ -34,24 +34,26 @@ class SlatePolicy(SlateModule, ValueFunctionAPI):  # type: ignore[misc]  # Ray h
         nn.init.ones_(self.value.bias)
 
     def _forward_exploration(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
+        seen = batch[Columns.OBS]
         with torch.no_grad():
-            scores, _ = self.net(batch[Columns.OBS])
-            slates = plackett.sample(scores[:, 0], slots(batch), self.generator)
-            logs = plackett.slot_log_probs(scores[:, 0], slates)
+            scores = self.net(seen)[0][:, 0]
+            slates = self.net.slates(plackett.perturbed(scores, self.generator), seen)
+            logs = plackett.slot_log_probs(scores, slates, self.net.fits(seen))
             return {
                 Columns.ACTIONS: slates,
                 SLOT_LOGP: logs,
                 Columns.ACTION_LOGP: logs.sum(dim=1),
-                Columns.ACTION_DIST_INPUTS: torch.zeros(len(slates), 1, device=slates.device),
+                Columns.ACTION_DIST_INPUTS: torch.zeros(len(slates), 2, device=slates.device),
             }
 
     def _forward_inference(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
         with torch.no_grad():
-            return best(self.net(batch[Columns.OBS])[0][:, 0], batch)
+            return {Columns.ACTIONS: self.net.slates(self.net(batch[Columns.OBS])[0][:, 0], batch[Columns.OBS])}
 
     def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
-        scores, state = self.net(batch[Columns.OBS])
-        return {Columns.ACTION_DIST_INPUTS: scores[:, 0], Columns.EMBEDDINGS: state}
+        seen = batch[Columns.OBS]
+        scores, state = self.net(seen)
+        return {Columns.ACTION_DIST_INPUTS: torch.cat([scores[:, 0], self.net.fits(seen).float()], dim=1), Columns.EMBEDDINGS: state}
 
     def compute_values(self, batch: dict[str, Any], embeddings: Tensor | None = None) -> Tensor:
         """Expected return from here on ``[n]``: none after the last turn."""

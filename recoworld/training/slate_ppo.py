@@ -11,12 +11,15 @@ from __future__ import annotations
 from typing import Any
 
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+from ray.rllib.core.columns import Columns
+from ray.rllib.evaluation.postprocessing import Postprocessing
 from torch import Tensor
 from torch import min as least
 
 from recoworld.configs.training import TrainConfig
 from recoworld.policies.neural import plackett
 from recoworld.training.algorithm import Algorithm
+from recoworld.training.distribution import PlackettLuce
 from recoworld.training.policy_gradient import PolicyGradientLearner, PolicyGradientSettings
 from recoworld.training.slate_module import module_spec
 from recoworld.training.slate_policy import SLOT_LOGP, SlatePolicy
@@ -33,9 +36,10 @@ def slot_loss(now: Tensor, before: Tensor, advantages: Tensor, clip: float) -> T
 class SlatePPOLearner(PolicyGradientLearner):
     """PPO's loss."""
 
-    def policy_loss(self, scores: Tensor, slates: Tensor, advantages: Tensor, batch: dict[str, Any], settings: dict[str, Any]) -> Tensor:
+    def policy_loss(self, law: PlackettLuce, batch: dict[str, Any], settings: dict[str, Any]) -> Tensor:
         """Of each turn ``[n]``."""
-        return slot_loss(plackett.slot_log_probs(scores, slates), batch[SLOT_LOGP], advantages, settings["clip"])
+        now = plackett.slot_log_probs(law.scores, batch[Columns.ACTIONS].long(), law.fits)
+        return slot_loss(now, batch[SLOT_LOGP], batch[Postprocessing.ADVANTAGES], settings["clip"])
 
 
 class SlatePPOSettings(PolicyGradientSettings):

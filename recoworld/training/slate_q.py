@@ -29,11 +29,12 @@ from ray.rllib.evaluation.postprocessing import Postprocessing
 from torch import Tensor, nn
 
 from recoworld.configs.training import TrainConfig
-from recoworld.policies.neural import choice
+from recoworld.policies.neural import choice, plackett
+from recoworld.policies.neural.asked import arranged
 from recoworld.policies.neural.scorer import MET
 from recoworld.training.algorithm import Algorithm
 from recoworld.training.responses import RESPONSE
-from recoworld.training.slate_module import SlateModule, complete, module_spec, slots
+from recoworld.training.slate_module import SlateModule, complete, module_spec
 from recoworld.training.synchronous import Amount, Count, Settings, Share, SynchronousLearner, mean, synchronous
 from recoworld.training.views import SLATE
 
@@ -62,7 +63,6 @@ class SlateQ(SlateModule, ValueFunctionAPI, InferenceOnlyAPI):  # type: ignore[m
         """State -> logit and value of choosing none, and what all items are worth."""
         with torch.no_grad():
             self.net.wide[1].zero_()
-            self.net.obey[1].zero_()
             self.none.weight.zero_()
             self.none.bias.copy_(torch.tensor([0.0, 1.0, 1.0]))
         shared = {id(part): part for part in (self.net._past, self.net.catalog, *self.net.buffers())}
@@ -79,12 +79,18 @@ class SlateQ(SlateModule, ValueFunctionAPI, InferenceOnlyAPI):  # type: ignore[m
         null, null_value, common = none(state).unbind(dim=1)
         return scores[:, 0], (scores[:, 1] + common[:, None]) * _SCALE, null * _SCALE, null_value * _SCALE
 
-    def slates(self, judged: Judged, k: int) -> Tensor:
-        """The best ones ``[n, k]``."""
+    def slates(self, judged: Judged, seen: dict[str, Tensor]) -> Tensor:
+        """The best ones that follow the instruction ``[n, k]``."""
         logits, values, null, null_value = judged
-        among = logits.topk(min(max(self.model_config["shortlist"], k), logits.shape[1]), dim=1).indices
-        optimise = choice.OPTIMISERS[self.model_config["optimiser"]]
-        return among.gather(1, optimise(logits.gather(1, among), values.gather(1, among), null, null_value, k))
+        k, optimise = seen["slate"].shape[1], choice.OPTIMISERS[self.model_config["optimiser"]]
+        size = min(max(self.model_config["shortlist"], k), logits.shape[1])
+
+        def best(own: Tensor, rows: Tensor) -> Tensor:
+            among = own.topk(size, dim=1).indices
+            worth = values[rows].gather(1, among)
+            return among.gather(1, optimise(own.gather(1, among), worth, null[rows], null_value[rows], k))
+
+        return arranged(logits, best, seen, self.net.fits(seen), self.net.met(seen))
 
     def compute_values(self, batch: dict[str, Any], embeddings: Tensor | None = None) -> Tensor:
         """What the target network expects from each turn on ``[n]``: of the best slate, or of the one shown where one was."""
@@ -101,7 +107,7 @@ class SlateQ(SlateModule, ValueFunctionAPI, InferenceOnlyAPI):  # type: ignore[m
     def _worth(self, batch: dict[str, Any]) -> Tensor:
         seen = batch[Columns.OBS]
         judged = self.judge(seen, target=True)
-        slates = self.slates(judged, slots(batch))
+        slates = self.slates(judged, seen)
         if self.model_config["learns"] == "shown":
             slates = torch.where(batch[Columns.LOSS_MASK][:, None], batch[Columns.ACTIONS].long(), slates)
         logits, values, null, null_value = judged
@@ -111,12 +117,13 @@ class SlateQ(SlateModule, ValueFunctionAPI, InferenceOnlyAPI):  # type: ignore[m
     def _forward_exploration(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
         with torch.no_grad():
             logits, *rest = self.judge(batch[Columns.OBS])
-            noise = torch.empty_like(logits).exponential_(generator=self.generator).log_()
-            return {Columns.ACTIONS: self.slates((logits - self.model_config["temperature"] * noise, *rest), slots(batch))}
+            warm = self.model_config["temperature"]
+            tried = logits if not warm else warm * plackett.perturbed(logits / warm, self.generator)
+            return {Columns.ACTIONS: self.slates((tried, *rest), batch[Columns.OBS])}
 
     def _forward_inference(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
         with torch.no_grad():
-            return {Columns.ACTIONS: self.slates(self.judge(batch[Columns.OBS]), slots(batch))}
+            return {Columns.ACTIONS: self.slates(self.judge(batch[Columns.OBS]), batch[Columns.OBS])}
 
     def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
         """Log-probabilities of the choices, and their values, ``[n, k + 1]``: the slots, then none of them."""

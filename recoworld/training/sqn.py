@@ -34,7 +34,7 @@ from recoworld.policies.neural.session import Seen
 from recoworld.training.algorithm import Algorithm
 from recoworld.training.from_log import CLICKED, SLATES, LogSettings, fed, prepare
 from recoworld.training.offline import LoggedMARWIL
-from recoworld.training.slate_module import SlateModule, best, module_spec
+from recoworld.training.slate_module import SlateModule, module_spec
 from recoworld.training.views import SLATE
 
 _NEXT, _VALUES, _MET = "next_item", "values", "met"
@@ -51,11 +51,11 @@ class SQNModule(SlateModule):
         super().setup()
         self.level = nn.Linear(self.net.sizes.width, 2)
         with torch.no_grad():
-            self.net.wide[1:] = self.net.obey[1:] = 0.0
+            self.net.wide[1:] = 0.0
 
     def _forward_inference(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
         with torch.no_grad():
-            return best(self.net(batch[Columns.OBS])[0][:, 0], batch)
+            return {Columns.ACTIONS: self.net.slates(self.net(batch[Columns.OBS])[0][:, 0], batch[Columns.OBS])}
 
     _forward_exploration = _forward_inference
 

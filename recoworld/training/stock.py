@@ -8,7 +8,6 @@
 
 They know items by number (SAC: by content) and nothing of the log: what they are for is comparison. APPO and IMPALA sample on while
 they learn, given a runner and a learner of their own (``env_runners.num``, ``learners.num`` from 1 on); with none they take turns.
-RLlib's checkpoints leave replay buffers out: SAC and DQN fill theirs anew when a run goes on.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What REINFORCE and SlateQ share: play a batch of turns, learn from it in a few passes, and from those before it if wanted; again."""
+"""What PPO, REINFORCE and SlateQ share: play a batch of turns, learn from it in a few passes, and from those before it if wanted; again."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class Settings(BaseModel):
-    """What both have."""
+    """What all of them have."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -94,13 +94,10 @@ class SynchronousConfig(AlgorithmConfig):  # type: ignore[misc]  # Ray has no ty
 class SynchronousLearner(TorchLearner):  # type: ignore[misc]  # Ray has no types
     """Adds to the batch what `GeneralAdvantageEstimation` makes of the module's `compute_values`: VALUE_TARGETS and ADVANTAGES."""
 
-    trace = 0.0
-    """Its lambda, where the settings have none."""
-
     def build(self) -> None:
         """RLlib's hook."""
         super().build()
-        lambda_ = self.config.learner_config_dict.get("lambda_", self.trace)
+        lambda_ = self.config.learner_config_dict["lambda_"]
         self._learner_connector.prepend(AddOneTsToEpisodesAndTruncate())
         self._learner_connector.append(GeneralAdvantageEstimation(gamma=self.config.gamma, lambda_=lambda_))
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 FACTORS = 64
 _RIDGE = 10.0  # as ALS has it
 _ROUNDS = 12
-_BLOCK = 64
 
 
 class ItemKnowledge:
@@ -45,6 +44,8 @@ class ItemKnowledge:
         self._ease = EASE()
         self._ease.fit(dataset, split)
         self._vectors, self._shares = _spectrum(dataset, split)
+        self.factors: Floats = self._vectors * np.sqrt(self._shares)
+        """Item factors ``[N, r]`` whose products say how far liking one item speaks for another."""
 
     def past(self, history: NDArray[np.int32], acts: NDArray[np.int8]) -> tuple[Floats, Floats]:
         """Scores ``[n, 2, N]`` in [-1, 1], and the content of all items met less the crowd's ``[n, d]``, for pasts ``[n, h]``.

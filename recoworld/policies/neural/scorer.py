@@ -1,7 +1,7 @@
 """The network: an observation becomes a number for every item, or several.
 
 Wide and deep (Cheng et al. 2016): a weighted sum of a few quantities that are known to matter, whose weights are learned and may shift
-with the session, and a two-tower product of session state and item embedding. Shapes: `n` users, `N` items, `d` content features.
+with the session, and two-tower products of session state with item embedding and with content: what is this session about? Shapes: `n` users, `N` items, `d` content features.
 """
 
 from __future__ import annotations
@@ -13,12 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recoworld.catalog import Catalog
-from recoworld.instructions import matches
+from recoworld.policies.neural.asked import arranged, fitting
 from recoworld.policies.neural.encoder import SessionEncoder
 from recoworld.policies.neural.knowledge import ItemKnowledge
 from recoworld.policies.neural.session import Seen, past_of, session_facts
-from recoworld.types import Instruction, Kind
 
 MET = -1e4
 """What an item already met scores less: never chosen while an unmet one is left."""
@@ -30,20 +28,22 @@ WIDE = {
     "home": 1200.0,
     "clicks": 60.0,
     "skips": 60.0,
+    "liking": 500.0,
+    "passing": 500.0,
     "recent": 1000.0,
     "recent_squared": 2000.0,
 }
 """The wide part's quantities: EASE score and its root, truncated SVD score, popularity; products of the item's content with that of the
-past, of clicks, of skips and of what was looked at lately, and the square of the last: boredom is not linear. A weight is its parameter
+past, of clicks, of skips and of what was looked at lately, and the square of the last: boredom is not linear; and of its factors with those
+of clicks and skips. A weight is its parameter
 times the number here, about 100 over the quantity's standard deviation among items on MovieLens-1M and `mini`: Adam moves all parameters by
 about the learning rate, and these have further to go than those of the deep part."""
-_OBEY = 800.0
-"""The same for a match with the instruction."""
 _SHIFT = 0.01
 """By how much less the session may shift those weights than they move themselves."""
-_START = {"ease": 2.0, "spectral": 1.0}
-_OBEYED = {Kind.MORE: 1.0, Kind.LESS: -1.0, Kind.AVOID: -1.0, Kind.ONLY: 1.0, Kind.DIFFERENT: 1.0, Kind.SURPRISE: 1.0}
-"""Where training starts: a recommender by taste that does as it is told, and knows nothing else of sessions."""
+_TOWARD = 10.0
+"""What the state says of contents, in units of a weight."""
+_START = {"ease": 2.0, "spectral": 1.0, "liking": 1.0}
+"""Where training starts: a recommender by taste, that knows nothing of sessions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +77,9 @@ class ItemScorer(nn.Module):  # type: ignore[misc]  # torch's types are not foll
         table = torch.zeros(n_items + 1, d)
         table[1:] = torch.as_tensor(knowledge.features)
         self.register_buffer("table", table, persistent=False)
+        factors = torch.zeros(n_items + 1, knowledge.factors.shape[1])
+        factors[1:] = torch.as_tensor(knowledge.factors)
+        self.register_buffer("factors", factors, persistent=False)
         self.register_buffer("popularity", torch.as_tensor(knowledge.popularity), persistent=False)
         self.encoder = SessionEncoder(
             features=d,
@@ -90,27 +93,29 @@ class ItemScorer(nn.Module):  # type: ignore[misc]  # torch's types are not foll
         self.memory = nn.Parameter(torch.zeros(()))
         start = torch.tensor([_START.get(name, 0.0) / gain for name, gain in WIDE.items()])
         self.wide = nn.Parameter(start.repeat(heads, 1) * sizes.scale)
-        obeyed = torch.tensor([_OBEYED.get(kind, 0.0) / _OBEY for kind in Kind])
-        self.obey = nn.Parameter(obeyed.repeat(heads, 1) * sizes.scale)
-        self.shift = nn.Linear(sizes.width, heads * (len(WIDE) + len(Kind)), bias=False)
+        self.shift = nn.Linear(sizes.width, heads * len(WIDE), bias=False)
         self.query = nn.Linear(sizes.width, heads * sizes.width, bias=False)
+        self.toward = nn.Linear(sizes.width, heads * d, bias=False)
         self.items = nn.Parameter(torch.randn(n_items, sizes.width, generator=torch.Generator().manual_seed(0)) / sizes.width**0.5)
         nn.init.zeros_(self.shift.weight)
         nn.init.zeros_(self.query.weight)
+        nn.init.zeros_(self.toward.weight)
 
     def forward(self, seen: Seen) -> tuple[Tensor, Tensor]:
         """Scores and state."""
         state, facts = self._state(seen)
-        n, k_wide = len(state), len(WIDE)
+        n = len(state)
         past, home = self._past(seen)
         shifted = self.shift(state).view(n, self.heads, -1) * _SHIFT
-        weight = {name: w * WIDE[name] for name, w in zip(WIDE, (self.wide + shifted[..., :k_wide]).unbind(2), strict=True)}  # [n, heads]
+        weight = {name: w * WIDE[name] for name, w in zip(WIDE, (self.wide + shifted).unbind(2), strict=True)}  # [n, heads]
         ease, spectral = past[:, 0], past[:, 1]
         items = self.table[1:]
         contents = {"home": home, "clicks": facts.clicks, "skips": facts.skips}
         direction = sum(weight[name][..., None] * content[:, None] for name, content in contents.items())
+        direction = direction + self.toward(state).view(n, self.heads, -1) * _TOWARD
+        taste = weight["liking"][..., None] * facts.liking[:, None] + weight["passing"][..., None] * facts.passing[:, None]
         deep = self.query(state).view(n, self.heads, -1)
-        scores = torch.cat([direction, deep], dim=2) @ torch.cat([items, self.items], dim=1).T
+        scores = torch.cat([direction, taste, deep], dim=2) @ torch.cat([items, self.factors[1:], self.items], dim=1).T
         recent = facts.recent @ items.T
         for name, column in (
             ("ease", ease),
@@ -121,12 +126,20 @@ class ItemScorer(nn.Module):  # type: ignore[misc]  # torch's types are not foll
             ("recent_squared", recent.square()),
         ):
             scores = torch.addcmul(scores, weight[name][..., None], column[:, None])
-        scores = self._obeying(scores, seen, (self.obey + shifted[..., k_wide:]) * _OBEY)
         return scores + self.met(seen)[:, None] * MET, state
 
     def state(self, seen: Seen) -> Tensor:
         """The state alone ``[n, width]``."""
         return self._state(seen)[0]
+
+    def fits(self, seen: Seen) -> Tensor:
+        """Which items fit the instruction in force, bool ``[n, N]``."""
+        return fitting(seen, self.catalog)
+
+    def slates(self, scores: Tensor, seen: Seen) -> Tensor:
+        """The highest of scores ``[n, N]`` as slates that follow the instruction, int64 ``[n, k]``."""
+        k = seen["slate"].shape[1]
+        return arranged(scores, lambda own, rows: own.topk(k, dim=1).indices, seen, self.fits(seen), self.met(seen))
 
     def met(self, seen: Seen) -> Tensor:
         """Which items the user has met, float ``[n, N]``."""
@@ -134,18 +147,8 @@ class ItemScorer(nn.Module):  # type: ignore[misc]  # torch's types are not foll
         return torch.zeros(len(history), len(self.table), device=history.device).scatter_(1, history, 1.0)[:, 1:]
 
     def _state(self, seen: Seen) -> tuple[Tensor, Any]:
-        facts = session_facts(seen, self.table, (self.memory * 100.0).sigmoid())
-        return self.encoder(seen, self.table, facts.counts), facts
-
-    def _obeying(self, scores: Tensor, seen: Seen, obey: Tensor) -> Tensor:
-        """The scores with what the instruction in force says; obey: weight of a match by kind ``[n, heads, kinds]``."""
-        code = seen["instruction_code"]
-        rows = code[:, 0].nonzero()[:, 0]
-        if not len(rows):
-            return scores
-        fits = torch.as_tensor(_fitting(code[rows].cpu().numpy(), self.catalog), device=scores.device)
-        weight = obey[rows, :, code[rows, 0].long()]
-        return scores.index_add(0, rows, weight[..., None] * fits[:, None].to(scores.dtype))
+        facts = session_facts(seen, self.table, self.factors, (self.memory * 100.0).sigmoid())
+        return self.encoder(seen, self.table, facts), facts
 
 
 class PastTable:
@@ -177,10 +180,3 @@ class PastTable:
         self._scores, self._home = self._scores.to(device), self._home.to(device)
         at = torch.tensor([self._where[key] for key in keys], device=device)
         return self._scores[at].float(), self._home[at]
-
-
-def _fitting(code: np.ndarray[Any, Any], catalog: Catalog) -> np.ndarray[Any, Any]:
-    """Which items fit the instructions `code` ``[m, 4]``, bool ``[m, N]``."""
-    kind, aspect = code[:, 0].astype(np.int8), code[:, 1].astype(np.int8)
-    said = Instruction(kind=kind, aspect=aspect, value=code[:, 2].astype(np.int32), phrasing=np.zeros(len(code), np.uint32))
-    return matches(said, catalog)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding_bag
 
 from recoworld.types import Act
 
@@ -26,6 +27,10 @@ class SessionFacts:
     """The same of what was looked at and passed over ``[n, d]``."""
     recent: Tensor
     """Mean content looked at per slate, later slates weighing more: ``r <- m r + (1 - m) mean(x)`` ``[n, d]``."""
+    liking: Tensor
+    """Sum of the factors of what was clicked ``[n, r]``."""
+    passing: Tensor
+    """The same of what was looked at and passed over ``[n, r]``."""
     counts: Tensor
     """Slots shown, clicked, skipped and not looked at, in units of `_LONG` slates ``[n, 4]``."""
 
@@ -33,16 +38,17 @@ class SessionFacts:
 _LONG = 20
 
 
-def session_facts(seen: Seen, table: Tensor, memory: Tensor) -> SessionFacts:
+def session_facts(seen: Seen, table: Tensor, factors: Tensor, memory: Tensor) -> SessionFacts:
     """Read the session's part of the history.
 
-    table: content of items ``[N + 1, d]``, row 0 zeros (padding); its mean over items is taken off clicks and skips. memory: m in (0, 1).
+    table, factors: content and factors of items ``[N + 1, d]`` and ``[N + 1, r]``, row 0 zeros (padding); the mean content of all items is
+    taken off clicks and skips. memory: m in (0, 1).
     """
     k = seen["slate"].shape[1]
     used = (seen["history_acts"] >= Act.UNSEEN).any(dim=0).nonzero()[:, 0]  # the same columns for all users
-    first, after = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 0)
-    items, acts = seen["history"][:, first:after].long(), seen["history_acts"][:, first:after].long()
-    n, slates = len(items), (after - first) // k
+    first = int(used[0]) if len(used) else -k  # up to the end, or the order of a sum would hang on the others
+    items, acts = seen["history"][:, first:].long(), seen["history_acts"][:, first:].long()
+    n, slates = len(items), items.shape[1] // k
     content = table[items]
     centre = table.sum(dim=0) / (len(table) - 1)
     clicked, skipped = (acts >= Act.CLICKED).to(content.dtype), (acts == Act.SKIPPED).to(content.dtype)
@@ -56,7 +62,9 @@ def session_facts(seen: Seen, table: Tensor, memory: Tensor) -> SessionFacts:
     weight = torch.where(age >= 0, (1 - memory) * memory ** age.clamp(min=0), 0.0)
     recent = (mean * weight[..., None]).sum(dim=1)
     sums = [turns * k, *(one.sum(dim=1, keepdim=True) for one in (clicked, skipped, unseen))]
-    return SessionFacts(clicks=clicks, skips=skips, recent=recent, counts=torch.cat(sums, dim=1) / (_LONG * k))
+    liking, passing = (embedding_bag(items, factors, per_sample_weights=one, mode="sum") for one in (clicked, skipped))
+    counts = torch.cat(sums, dim=1) / (_LONG * k)
+    return SessionFacts(clicks=clicks, skips=skips, recent=recent, liking=liking, passing=passing, counts=counts)
 
 
 def past_of(seen: Seen) -> tuple[Tensor, Tensor]:
