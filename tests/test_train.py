@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +117,14 @@ def test_what_is_learned_must_be_equal_to_go_on_and_how_long_and_where_need_not(
 # The folder.
 
 
-def test_a_folder_belongs_to_one_run(tmp_path: Path) -> None:
+@pytest.fixture
+def rllib() -> None:
+    """The extra: the settings of an algorithm are known where RLlib is."""
+    pytest.importorskip("torch")
+    pytest.importorskip("ray.rllib")
+
+
+def test_a_folder_belongs_to_one_run(rllib: None, tmp_path: Path) -> None:
     out = tmp_path / "run"
     out.mkdir()
     with pytest.raises(ConfigError, match="no run to go on with"):
@@ -133,8 +141,12 @@ def test_a_folder_belongs_to_one_run(tmp_path: Path) -> None:
     assert (out / "notes.txt").exists()
     with pytest.raises(ConfigError, match="at most one"):
         claim(out, tiny(), resume=True, fresh=True)
+    (out / "config.yaml").write_text((out / "config.yaml").read_text() + "gone: wrong\n")
+    with pytest.raises(ConfigError, match=r"no config of a run.*--fresh starts anew"):
+        claim(out, tiny())
+    claim(out, tiny(), fresh=True)
     (out / "config.yaml").write_text("gone: wrong")
-    with pytest.raises(ConfigError, match="no config of a run"):
+    with pytest.raises(ConfigError, match=r"no config of a run.*choose another folder"):
         claim(out, tiny())
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "leaderboard.json").write_text("{}")
@@ -145,6 +157,49 @@ def test_a_folder_belongs_to_one_run(tmp_path: Path) -> None:
         pass
     with held(out), pytest.raises(ConfigError, match="another process is training"), held(out):
         pass
+
+
+@pytest.mark.parametrize("config", [None, "site: mine", "settings: [", "- algorithm"])
+def test_fresh_deletes_only_what_a_run_has_made(rllib: None, tmp_path: Path, config: str | None) -> None:
+    results = tmp_path / "results" / "years.csv"
+    results.parent.mkdir()
+    results.write_text("of work")
+    if config is not None:
+        (tmp_path / "config.yaml").write_text(config)
+    with pytest.raises(ConfigError, match=r"holds results of something else; choose another folder, or delete that yourself"):
+        claim(tmp_path, tiny(), fresh=True)
+    assert results.read_text() == "of work"
+    results.unlink()
+    results.parent.rmdir()
+    if config is not None:
+        with pytest.raises(ConfigError, match=r"holds config.yaml of something else"):
+            claim(tmp_path, tiny(), fresh=True)
+        assert (tmp_path / "config.yaml").read_text() == config
+    else:
+        claim(tmp_path, tiny(), fresh=True)
+        assert TrainConfig.of(tmp_path / "config.yaml").seed == 0
+
+
+def test_a_run_keeps_all_its_settings_and_goes_on_only_with_the_same(
+    rllib: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from recoworld.training import stock
+    from recoworld.training.stock import PPO
+
+    claim(tmp_path, tiny(world__data_dir="/elsewhere"))
+    stored = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    assert stored["settings"] == PPO.settings.model_validate({"hidden": [8], "minibatch": 16, "epochs": 1}).model_dump(mode="json")
+    assert stored["world"] | {"data_dir": None, "users": "train"} == tiny().world_config().model_dump(mode="json")
+    claim(tmp_path, tiny(settings__lr=PPO.settings.model_fields["lr"].default, world__split_seed=0))  # defaults, written out
+    (tmp_path / "config.yaml").write_text(tiny().yaml())  # of a version that kept only what was set
+    claim(tmp_path, tiny())
+
+    class Changed(PPO.settings):  # type: ignore[name-defined,misc]
+        lr: float = 0.125
+
+    monkeypatch.setattr(stock, "PPO", replace(PPO, settings=Changed))
+    with pytest.raises(ConfigError, match=r"settings.lr: 0.0003 there, 0.125 now"):
+        claim(tmp_path, tiny())
 
 
 def test_lines_go_on_where_the_checkpoint_is_and_a_torn_one_is_dropped(tmp_path: Path) -> None:
@@ -246,13 +301,40 @@ def _row(policy: str, mean: float, privileged: bool = False) -> dict[str, Any]:
 
 def test_the_gap_closed() -> None:
     rows = [_row("oracle", 20.0, True), _row("rllib:x", 16.0), _row("ease", 10.0), _row("random", 1.0)]
-    final = verdict(tiny(), rows, "rllib:x")
+    config = tiny(final__against=["random", "ease", "oracle"])
+    final = verdict(config, rows, "rllib:x")
     assert final["gap_closed"] == pytest.approx(0.6)
     assert final["best_untrained"]["policy"] == "ease"
     assert final["return"] == {"mean": 16.0, "low": 15.0, "high": 17.0}
     assert final["oracle"]["mean"] == 20.0
-    assert verdict(tiny(), rows[1:], "rllib:x")["gap_closed"] is None  # no oracle
-    assert verdict(tiny(), rows[:2], "rllib:x")["best_untrained"] is None
+    assert verdict(config, rows[1:], "rllib:x")["gap_closed"] is None  # no oracle
+    assert verdict(config, rows[:2], "rllib:x")["best_untrained"] is None
+
+
+def test_the_best_untrained_is_untrained_and_was_asked_for() -> None:
+    rows = [_row("oracle", 20.0, True), _row("rllib:y", 18.0), _row("rllib:x", 16.0), _row("ease", 10.0), _row("random", 1.0)]
+    final = verdict(tiny(final__against=["rllib:y", "random"]), rows, "rllib:x")
+    assert final["best_untrained"]["policy"] == "random"
+    assert final["oracle"] is None
+    assert verdict(tiny(final__against=["rllib:y", "oracle"]), rows, "rllib:x")["best_untrained"] is None
+    assert verdict(tiny(final__against=[]), rows, "rllib:x")["return"]["mean"] == 16.0
+
+
+def test_a_point_of_one_user_has_no_interval(rllib: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from recoworld.cli.training_bar import TrainingBar
+    from recoworld.policies import make_policy
+    from recoworld.training import final, serving
+
+    monkeypatch.setattr(serving, "policy_of", lambda config, module: make_policy("popularity"))
+    record = {"iteration": 1, **final.point(tiny(evaluation__users=1), None)}
+    assert (record["low"], record["high"]) == (None, None)
+    assert np.isfinite(record["mean"])
+    Lines(tmp_path / "curve.jsonl", 0).add(record)
+    assert read_lines(tmp_path / "curve.jsonl") == [record]
+    with TrainingBar(tiny()) as bar:
+        bar.point(record)
+    two = final.point(tiny(evaluation__users=2), None)
+    assert two["low"] <= two["mean"] <= two["high"]
 
 
 # The command, without Ray.
@@ -466,6 +548,54 @@ def test_interrupted_it_keeps_what_is_done_and_says_how_to_go_on(ray_here: None,
     assert list((tmp_path / "run" / "tensorboard").glob("events*"))
 
 
+class _Built:
+    """Stands for what `build_algo` gives."""
+
+    def __init__(self) -> None:
+        self.logdir, self.stopped = "/nonexistent", 0
+
+    def stop(self) -> None:
+        self.stopped += 1
+
+
+def _start(monkeypatch: pytest.MonkeyPatch, out: Path, *, build: Any, restore: Any) -> Any:
+    from types import SimpleNamespace
+
+    from recoworld.training import run
+
+    monkeypatch.setattr(run, "algorithm_config", lambda config, out: SimpleNamespace(build_algo=build))
+    monkeypatch.setattr(Checkpoints, "restore", restore)
+    return run._trained(tiny(), out, Notes())
+
+
+def _raising(error: BaseException) -> Callable[..., Any]:
+    def raises(*_: Any) -> Any:
+        raise error
+
+    return raises
+
+
+@pytest.mark.parametrize("error", [ConfigError("no"), KeyboardInterrupt()])
+def test_what_is_built_is_ended_where_the_start_fails(
+    rllib: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    built = _Built()
+    if isinstance(error, KeyboardInterrupt):
+        assert _start(monkeypatch, tmp_path, build=lambda: built, restore=_raising(error)).interrupted
+    else:
+        with pytest.raises(ConfigError, match="no"):
+            _start(monkeypatch, tmp_path, build=lambda: built, restore=_raising(error))
+    assert built.stopped == 1
+
+
+def test_interrupted_while_it_is_built_it_says_what_is_kept(rllib: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reached = Reached(iteration=7, env_steps=70, seconds=1.5)
+    Checkpoints(tmp_path / "checkpoints", 2).save(_Counter(1), reached)
+    ended = _start(monkeypatch, tmp_path, build=_raising(KeyboardInterrupt()), restore=_raising(AssertionError()))
+    assert ended.interrupted
+    assert ended.reached == reached
+
+
 def test_weights_that_are_not_finite_are_an_error_before_they_are_kept(ray_here: None, tmp_path: Path) -> None:
     from recoworld.training.failures import check_weights
 
@@ -518,7 +648,7 @@ def test_settings_of_the_algorithm_and_its_runner_are_checked_early(ray_here: No
     with pytest.raises(ConfigError, match="unknown setting of ppo 'lrr': did you mean 'lr'"):
         algorithm_config(tiny(settings__lrr=1))
     with pytest.raises(ConfigError, match=r"settings\.sizes: unknown setting 'widht': did you mean 'width'"):
-        algorithm_config(tiny(algorithm="slate-ppo", settings__sizes={"widht": 8}))
+        algorithm_config(TrainConfig.of("mini-slate-ppo", {"settings.sizes": {"widht": 8}}))
     with pytest.raises(ConfigError, match=r"settings.lr = -1"):
         algorithm_config(tiny(settings__lr=-1))
     with pytest.raises(ConfigError, match=r"UnheardRunner: expected .*Loud"):

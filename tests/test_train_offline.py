@@ -296,6 +296,8 @@ def test_each_trains_and_goes_on_from_a_checkpoint(name: str, cluster: None, fol
     algorithm = launch.algorithm_config(config, folder).build_algo()
     before = {key: np.array(value) for key, value in live_module(algorithm).get_state().items()}
     _train(algorithm, config, 0)
+    if name == "marwil":  # RLlib's own default moves it by 1e-8 of the way
+        algorithm.learner_group.foreach_learner(_settle)
     Checkpoints(tmp_path, 1).save(algorithm, Reached(iteration=1))
     learned = _train(algorithm, config, 1)
     after = {key: np.array(value) for key, value in live_module(algorithm).get_state().items()}
@@ -314,11 +316,13 @@ def test_each_trains_and_goes_on_from_a_checkpoint(name: str, cluster: None, fol
     again = launch.algorithm_config(config, folder).build_algo()
     assert Checkpoints(tmp_path, 1).restore(again).iteration == 1
     _train(again, config, 1)
-    if name != "marwil":  # RLlib keeps the norm of its advantages to itself
-        for key, value in live_module(again).get_state().items():
-            # three steps of Adam at 1e-3; `PastTable` rounds by the batch in which it met a past
-            np.testing.assert_allclose(value, after[key], err_msg=key, rtol=0, atol=0 if name == "cql" else 1e-5)
+    for key, value in live_module(again).get_state().items():
+        np.testing.assert_array_equal(value, after[key], err_msg=key)
     again.stop()
+
+
+def _settle(learner: Any) -> None:
+    learner.moving_avg_sqd_adv_norms_per_module["default_policy"].fill_(2.0)
 
 
 def test_cloning_makes_the_slates_of_others_likelier(cluster: None, folder: Path, world: World) -> None:
@@ -337,8 +341,8 @@ def test_cloning_makes_the_slates_of_others_likelier(cluster: None, folder: Path
 
     def likelihood() -> float:
         with torch.no_grad():
-            scores = live_module(algorithm).net(seen)[0][:, 0]
-            return float(plackett.log_prob(scores, torch.from_numpy(held_out.slates)).mean())
+            net = live_module(algorithm).net
+            return float(plackett.log_prob(net(seen)[0][:, 0], torch.from_numpy(held_out.slates), net.fits(seen)).mean())
 
     before = likelihood()
     for _ in range(3):

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from recoworld import assembly
 from recoworld.assembly import make_world
-from recoworld.configs.training import TrainConfig, trainings
+from recoworld.configs.training import Cluster, TrainConfig, trainings
 from recoworld.envs.codec import observe
 from recoworld.errors import ConfigError, MissingExtra
 from recoworld.policies import make_policy
@@ -37,13 +38,15 @@ SMALL: dict[str, dict[str, Any]] = {
     "impala": {},
     "sac": {"batch": 32, "warm_up": 0, "steps": 40},
     "dqn": {"batch": 32, "warm_up": 0, "steps": 40},
+    "slate-ppo": {"peers": 1},
+    "sqn": {},
 }
 
 
 def small(name: str, **changes: Any) -> TrainConfig:
     """A training of seconds."""
     world = {"dataset": "mini", "max_turns": 5, "history_length": 50, "slate_size": 1 if name == "dqn" else 3}
-    settings = {"hidden": (16,), **SMALL[name], **changes}
+    settings = {**SMALL[name], **({"hidden": (16,)} if name in NAMES else {}), **changes}
     return TrainConfig.of(
         None, {"algorithm": name, "world": world, "settings": settings, "env_runners": {"envs": 8, "fragment": 5}, "iterations": 2}
     )
@@ -326,7 +329,7 @@ def test_a_folder_that_is_not_there(serving: Any, tmp_path: Path) -> None:
         make_policy("rllib:")
 
 
-@pytest.mark.parametrize("damage", ["half", "json", "weights", "version", "object", "foreign"])
+@pytest.mark.parametrize("damage", ["half", "json", "weights", "version", "object", "foreign", "module", "path", "other data"])
 def test_damaged_folders(folder: Path, tmp_path: Path, damage: str) -> None:
     facts, content = json.loads((folder / "policy.json").read_text()), (folder / "weights.npz").read_bytes()
     text = None
@@ -340,12 +343,76 @@ def test_damaged_folders(folder: Path, tmp_path: Path, damage: str) -> None:
         facts["version"] = 99
     elif damage == "object":
         facts = [facts]
-    else:
+    elif damage == "foreign":
         facts["config"]["algorithm"] = "this_module_is_not_imported:thing"
+    else:
+        named = {"module": "this_module_is_not_imported:load", "path": "recbole:/tmp", "other data": "ml-1m"}
+        facts["config"]["world"]["dataset"] = named[damage]
     (tmp_path / "policy.json").write_text(text or json.dumps(facts))
     (tmp_path / "weights.npz").write_bytes(content)
     with pytest.raises(ConfigError, match=r"damaged|version|not ours"):
         make_policy(f"rllib:{tmp_path}")
+
+
+def test_a_policy_tells_nothing_of_the_machine_and_all_of_its_settings(serving: Any, tmp_path: Path) -> None:
+    config = small("sac").model_copy(update={"cluster": Cluster(address="head:6379", temp_dir="/home/me/ray")})
+    world = {**config.world, "dataset": "test_train_stock:mini", "data_dir": str(tmp_path / "of-mine")}
+    serving.export(config.model_copy(update={"world": world}), _Holds({"a": np.zeros(2, np.float32)}), tmp_path)
+    text = (tmp_path / "policy.json").read_text()
+    facts = json.loads(text)
+    assert "of-mine" not in text
+    assert "cluster" not in facts["config"]
+    assert facts["config"]["world"]["dataset"] == "mini"  # what it calls itself
+    assert facts["config"]["world"]["history_length"] == 50
+    assert facts["config"]["world"]["instruction_turns"] == config.world_config().instruction_turns  # a default
+    assert facts["config"]["settings"] == launch.algorithm_of(config)[1].model_dump(mode="json")
+    assert serving.load(tmp_path).name == "sac"
+
+
+def mini(*, data_dir: str | None = None) -> Any:
+    """A data set by the name of a function."""
+    return make_world(dataset="mini").dataset
+
+
+class _Holds:
+    """Stands for a module."""
+
+    def __init__(self, weights: dict[str, Any]) -> None:
+        self._weights = weights
+
+    def get_state(self, **_: Any) -> dict[str, Any]:
+        return self._weights
+
+
+def test_python_objects_are_not_exported(serving: Any, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"odd of a sac: got Python objects"):
+        serving.export(small("sac"), _Holds({"fine": np.zeros(2), "odd": np.array([{}])}), tmp_path / "policy")
+    assert not (tmp_path / "policy").exists()
+
+
+@pytest.mark.parametrize("name", ["slate-ppo", "sqn"])
+def test_a_slate_aware_policy_knows_the_data_that_it_is_fitted_with(
+    serving: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    from recoworld import datasets
+    from recoworld.training import slate_module
+
+    untrained(name, tmp_path)
+    world = make_world(dataset="mini", slate_size=3)
+    dataset, split = world.dataset, world.split
+
+    def refused(*_: Any, **__: Any) -> Any:
+        raise AssertionError("a file from somewhere must not choose the data")
+
+    for place in (datasets, slate_module, assembly):
+        monkeypatch.setattr(place, "load_dataset", refused)
+    slate_module.knowledge_of.cache_clear()
+    assembly._people.cache_clear()
+    policy = make_policy(f"rllib:{tmp_path}")
+    policy.fit(dataset, split)
+    assert policy._module.net.catalog is not None
+    seen = first_observations(dataset, split, split.test[:2], slate_size=3)
+    assert policy.recommend(seen, luck_of(seen)).shape == (2, 3)
 
 
 @pytest.mark.parametrize("change", ["missing", "extra", "shape", "nan"])
@@ -364,11 +431,7 @@ def test_weights_that_do_not_fit(serving: Any, folder: Path, tmp_path: Path, cha
     else:
         weights[name] = np.full_like(weights[name], np.nan)
 
-    class Module:
-        def get_state(self, **_: Any) -> dict[str, Any]:
-            return weights
-
-    serving.export(config, Module(), tmp_path)
+    serving.export(config, _Holds(weights), tmp_path)
     policy = make_policy(f"rllib:{tmp_path}")
     with pytest.raises(ConfigError, match="do not fit"):
         policy.fit(world.dataset, world.split)

@@ -32,10 +32,10 @@ def algorithm_of(config: TrainConfig) -> tuple[Algorithm, BaseModel]:
         return algorithm, model.model_validate(config.settings)
     except ValidationError as error:
         first = error.errors()[0]
-        *outer, key = first["loc"]
+        *outer, wrong = first["loc"]
         if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
             where = ".".join(map(str, ["settings", *outer]))
-            raise ConfigError(f"{where}: {UnknownName('setting', key, _names(model, outer))}") from None
+            raise ConfigError(f"{where}: {UnknownName('setting', wrong, _names(model, outer))}") from None
         raise ConfigError(f"settings.{'.'.join(map(str, first['loc']))} = {first['input']!r}: {first['msg']}") from None
 
 

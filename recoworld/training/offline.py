@@ -38,9 +38,10 @@ class ClonedPolicy(SlatePolicy):
 
     def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
         out = super()._forward_train(batch, **kwargs)
-        scores = out[Columns.ACTION_DIST_INPUTS]
+        scores, fits = out[Columns.ACTION_DIST_INPUTS].chunk(2, dim=1)
         shown = torch.zeros_like(scores).scatter_(1, batch[Columns.ACTIONS].long(), 1.0)
-        return {**out, Columns.ACTION_DIST_INPUTS: scores - shown * self.net.met(batch[Columns.OBS]) * MET}
+        scores = scores - shown * self.net.met(batch[Columns.OBS]) * MET
+        return {**out, Columns.ACTION_DIST_INPUTS: torch.cat([scores, fits], dim=1)}
 
 
 class LoggedMARWIL(FromLog, MARWIL):  # type: ignore[misc]  # Ray has no types

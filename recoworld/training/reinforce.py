@@ -7,8 +7,9 @@ Departures from the paper:
 - The world is there to be played in, so batches are fresh; beta is known, not estimated from a log by a second network.
 - Slates are drawn by Plackett-Luce without replacement; the paper draws with replacement and drops what came twice.
 - The reward of a slate is credited to all its items. The paper's rewards belong to single items.
-- A is a generalised advantage estimate (lambda 1 would be the return less a learned value), less the mean of the turn's peers (`recoworld.training.peers`),
-  standardised over the batch; the paper has the return alone.
+- A is a generalised advantage estimate (lambda 1 would be the return less a learned value), less the mean of the turn's peers
+  (`recoworld.training.peers`), standardised over the batch; the paper has the return alone.
+- Where an instruction parts the items into two sorts, pi and beta are over the items of one (`recoworld.policies.neural.asked`).
 - What is summed over the items is divided by K, so that one learning rate suits slates of any size.
 - Session encoder and items are those of `ItemScorer`; met items are left out of the softmax.
 """

@@ -1,7 +1,7 @@
 """Trained policies as recommenders: out of a live RLModule, and out of the folder that a run leaves behind.
 
-A folder holds ``policy.json`` (what was trained, on which data) and ``weights.npz`` (arrays, no pickles). To use it the extra `rllib` must be
-installed; no cluster is started. Both may come from anywhere: nothing that they name is imported or opened, and the data are those of `fit`.
+A folder holds ``policy.json`` (what was trained, on which data) and ``weights.npz`` (arrays, no pickles). To use it the extra `rllib` must
+be installed; no cluster is started. Both may come from anywhere: no module or file that they name is opened, the data are those of `fit`.
 """
 
 from __future__ import annotations
@@ -152,7 +152,8 @@ def _batch(module: Any, seen: Any) -> dict[str, Any]:
 
 def export(config: TrainConfig, module: Any, folder: Path | str) -> None:
     """Write a module's weights, those that acting needs, and what they belong to. Raises ConfigError where the folder cannot be written."""
-    folder, weights, data = Path(folder), _state(module), _data_of(config)
+    folder, data = Path(folder), _data_of(config)
+    weights: Any = _state(module)
     pickled = [name for name, value in weights.items() if value.dtype.hasobject]
     if pickled:
         raise ConfigError(f"{', '.join(pickled)} of a {config.algorithm}: got Python objects; expected arrays of numbers alone")
@@ -190,7 +191,7 @@ def load(folder: Path | str) -> TrainedPolicy:
     named = config.world_config().dataset
     if named != data.dataset:  # `export` writes what the data set calls itself
         raise ConfigError(
-            f"the policy in {folder} is damaged (its world is of data set {plain(named)!r}, its weights belong to {plain(data.dataset)!r}); "
+            f"the policy in {folder} is damaged (its world is of data set {plain(named)!r}, its weights are of {plain(data.dataset)!r}); "
             "export it again: run `recoworld train` on its folder"
         )
     return TrainedPolicy(config, data, lambda dataset, split: _rebuilt(config, weights, dataset, split, folder))

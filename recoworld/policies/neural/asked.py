@@ -1,8 +1,8 @@
 """What an instruction asks of a slate: how many slots hold items that fit it, and which these are.
 
 The instruction is followed by construction, in full and not more than that: one more than half of the slots for "more", "different" and
-"surprise", all for "only", none for "less" and "avoid" (`recoworld.instructions.compliance`); the rest is drawn from what does not fit. What a
-network learns is which items, of either sort. Shapes: `n` users, `N` items, `k` slots.
+"surprise", all for "only", none for "less" and "avoid" (`recoworld.instructions.compliance`); the rest is drawn from what does not fit.
+What a network learns is which items, of either sort. Shapes: `n` users, `N` items, `k` slots.
 """
 
 from __future__ import annotations

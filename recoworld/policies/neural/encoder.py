@@ -26,7 +26,8 @@ class SessionEncoder(nn.Module):  # type: ignore[misc]  # torch's types are not 
             width, attention_heads, 2 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
         )
         self.blocks = nn.TransformerEncoder(block, layers, norm=nn.LayerNorm(width), enable_nested_tensor=False)
-        self.mix = nn.Sequential(nn.Linear(width + profile + told + 1 + 6 + 4 + 3 * features, 2 * width), nn.GELU(), nn.Linear(2 * width, width), nn.GELU())
+        known = width + profile + told + 1 + 6 + 4 + 3 * features
+        self.mix = nn.Sequential(nn.Linear(known, 2 * width), nn.GELU(), nn.Linear(2 * width, width), nn.GELU())
         self.register_buffer("later", torch.ones(window, window, dtype=torch.bool).triu(1), persistent=False)
 
     def forward(self, seen: Seen, table: Tensor, facts: SessionFacts) -> Tensor:

@@ -22,8 +22,8 @@ def perturbed(scores: Tensor, generator: torch.Generator | None = None) -> Tenso
 def slot_log_probs(scores: Tensor, slates: Tensor, fits: Tensor) -> Tensor:
     """Log-probability of each slot's choice ``[n, k]``, among the items of its sort that no slot before it holds.
 
-    scores ``[n, N]``, slates int64 ``[n, k]``, fits: the two sorts, bool ``[n, N]``; all alike where there is one. Exact, and stable however
-    peaked the scores are.
+    scores ``[n, N]``, slates int64 ``[n, k]``, fits: the two sorts, bool ``[n, N]``; all alike where there is one. Exact, and stable
+    however peaked the scores are.
     """
     chosen, sort = scores.gather(1, slates), fits.gather(1, slates)
     others = scores.scatter(1, slates, _NEVER)

@@ -1,7 +1,8 @@
 """The network: an observation becomes a number for every item, or several.
 
 Wide and deep (Cheng et al. 2016): a weighted sum of a few quantities that are known to matter, whose weights are learned and may shift
-with the session, and two-tower products of session state with item embedding and with content: what is this session about? Shapes: `n` users, `N` items, `d` content features.
+with the session, and two-tower products of session state with item embedding and with content: what is this session about?
+Shapes: `n` users, `N` items, `d` content features.
 """
 
 from __future__ import annotations
