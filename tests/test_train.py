@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from killed_runs import killed_in_mid_run
 from typer.testing import CliRunner
 
 from recoworld.cli import app
@@ -438,22 +439,7 @@ def test_killed_and_resumed_it_ends_as_if_it_had_not_been(ray_here: None, tmp_pa
 
     changes, out = {**TINY, **RESTARTING}, tmp_path / "killed"
     (tmp_path / "c.yaml").write_text(TrainConfig.of("mini-ppo", {**changes, "iterations": 100_000}).yaml())
-    with tempfile.TemporaryDirectory(prefix="rw", dir="/tmp") as folder:
-        ray = ["--set", f"cluster.temp_dir={folder}", "--set", "cluster.cpus=1"]
-        driver = subprocess.Popen(
-            [sys.executable, "-m", "recoworld.cli", "train", str(tmp_path / "c.yaml"), "--out", str(out), *ray],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            while len(done := read_lines(out / "metrics.jsonl")) < 2:
-                assert driver.poll() is None, driver.stderr and driver.stderr.read()
-                time.sleep(0.01)
-        finally:
-            driver.send_signal(signal.SIGKILL)
-            driver.communicate()
-        time.sleep(1.0)  # Ray's reaper ends the driver's processes
-    done = read_lines(out / "metrics.jsonl")
+    done = killed_in_mid_run(tmp_path / "c.yaml", out)
     with (out / "metrics.jsonl").open("a") as file:
         file.write('{"iteration": ')
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from killed_runs import killed_in_mid_run
 
 from recoworld.configs.training import TrainConfig
 from recoworld.errors import TrainingFailed
@@ -233,22 +232,7 @@ def _weights(run: Any) -> list[dict[str, Any]]:
 def test_the_driver_is_killed_and_the_run_that_goes_on_ends_as_if_it_had_not_been(nodes: None, tmp_path: Path) -> None:
     out, endless = tmp_path / "killed", tiny(iterations=100_000)
     (tmp_path / "c.yaml").write_text(endless.yaml())
-    with tempfile.TemporaryDirectory(prefix="rw", dir="/tmp") as folder:
-        ours = ["--set", f"cluster.temp_dir={folder}", "--set", "cluster.cpus=1"]
-        driver = subprocess.Popen(
-            [sys.executable, "-m", "recoworld.cli", "train", str(tmp_path / "c.yaml"), "--out", str(out), *ours],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            while len(done := read_lines(out / "metrics.jsonl")) < 2:
-                assert driver.poll() is None, driver.stderr and driver.stderr.read()
-                time.sleep(0.01)
-        finally:
-            driver.send_signal(signal.SIGKILL)
-            driver.communicate()
-        time.sleep(1.0)  # Ray's reaper ends the driver's processes
-    done = read_lines(out / "metrics.jsonl")
+    done = killed_in_mid_run(tmp_path / "c.yaml", out)
     config = endless.model_copy(update={"iterations": len(done) + 2})
     run = _run(config, out)
     try:

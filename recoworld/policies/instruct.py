@@ -60,7 +60,7 @@ class InstructionFollowing:
             out[rows] = slates = self._best(scores, k)
             told = np.flatnonzero(part["instruction_code"][:, 0])
             if told.size:
-                said = _instruction(part["instruction_code"][told])
+                said = instructions_of(part["instruction_code"][told])
                 out[told + rows.start] = self._obeying(said, scores[told], slates[told])
         return out
 
@@ -89,8 +89,8 @@ def instructed_ease() -> InstructionFollowing:
     return InstructionFollowing(EASE())
 
 
-def _instruction(code: NDArray[np.int32]) -> Instruction:
-    """The instructions in observations' `instruction_code` ``[n, 4]``."""
+def instructions_of(code: NDArray[np.int32]) -> Instruction:
+    """The instructions in observations' `instruction_code` ``[n, 4]``; how they were phrased is not in it."""
     kind, aspect = code[:, 0].astype(np.int8), code[:, 1].astype(np.int8)
     return Instruction(kind=kind, aspect=aspect, value=code[:, 2].astype(np.int32), phrasing=np.zeros(len(code), np.uint32))
 

@@ -20,7 +20,7 @@ import numpy as np
 import ray
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from ray.rllib.algorithms.algorithm import Algorithm as RLlibAlgorithm
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
@@ -35,6 +35,7 @@ from recoworld.policies.scoring import unit_rows
 from recoworld.session_io import read_sessions
 from recoworld.training.logged import Transitions, transitions
 from recoworld.training.recording import Recording, record
+from recoworld.training.settings import Checked
 from recoworld.training.views import View, known_catalog
 from recoworld.types import Floats, Slates
 from recoworld.world import World
@@ -48,10 +49,8 @@ SLATES = "slates"
 _RIDGE = 1e-3  # of the mean diagonal: features that no item has would make the Gram matrix singular
 
 
-class LogSettings(BaseModel):
+class LogSettings(Checked):
     """What all who learn from a log have."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     log: str | Recording = Recording()
     """Path of a file of sessions, Parquet or JSON lines, all of training users; or which sessions to record first."""

@@ -21,12 +21,11 @@ from recoworld.errors import ConfigError
 from recoworld.policies.neural.scorer import MET, Sizes
 from recoworld.training.algorithm import Algorithm
 from recoworld.training.from_log import FromLog, LogSettings, fed, prepare
+from recoworld.training.settings import Count, Positive
 from recoworld.training.slate_module import module_spec
 from recoworld.training.slate_policy import SlatePolicy
 from recoworld.training.views import SLATE, View
 
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
 _PROTO = View("vector", "proto")
 
 

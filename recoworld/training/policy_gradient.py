@@ -11,8 +11,9 @@ from torch import Tensor
 
 from recoworld.training.distribution import PlackettLuce
 from recoworld.training.peers import AmongPeers
+from recoworld.training.settings import Amount, Count, Share
 from recoworld.training.slate_module import complete
-from recoworld.training.synchronous import Amount, Count, Settings, Share, SynchronousLearner, mean
+from recoworld.training.synchronous import Settings, SynchronousLearner, mean
 
 
 class PolicyGradientSettings(Settings):

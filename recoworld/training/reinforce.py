@@ -29,9 +29,10 @@ from recoworld.policies.neural import plackett
 from recoworld.training.algorithm import Algorithm
 from recoworld.training.distribution import PlackettLuce
 from recoworld.training.policy_gradient import PolicyGradientLearner, PolicyGradientSettings
+from recoworld.training.settings import Count, Positive, Share
 from recoworld.training.slate_module import module_spec
 from recoworld.training.slate_policy import SlatePolicy
-from recoworld.training.synchronous import Count, Positive, Share, synchronous
+from recoworld.training.synchronous import synchronous
 from recoworld.training.views import SLATE
 
 BEHAVIOUR = "behaviour_logp"
@@ -66,8 +67,9 @@ class ReinforcePolicy(SlatePolicy):
         seen = batch[Columns.OBS]
         with torch.no_grad():
             scores = self.net(seen)[0][:, 0]
-            slates = self.net.slates(plackett.perturbed(scores, self.generator), seen)
-            return {Columns.ACTIONS: slates, BEHAVIOUR: item_log_probs(scores, slates, self.net.fits(seen))}
+            fits = self.net.fits(seen)
+            slates = self.net.slates(plackett.perturbed(scores, self.generator), seen, fits)
+            return {Columns.ACTIONS: slates, BEHAVIOUR: item_log_probs(scores, slates, fits)}
 
 
 class ReinforceLearner(PolicyGradientLearner):

@@ -37,8 +37,9 @@ class SlatePolicy(SlateModule, ValueFunctionAPI):  # type: ignore[misc]  # Ray h
         seen = batch[Columns.OBS]
         with torch.no_grad():
             scores = self.net(seen)[0][:, 0]
-            slates = self.net.slates(plackett.perturbed(scores, self.generator), seen)
-            logs = plackett.slot_log_probs(scores, slates, self.net.fits(seen))
+            fits = self.net.fits(seen)
+            slates = self.net.slates(plackett.perturbed(scores, self.generator), seen, fits)
+            logs = plackett.slot_log_probs(scores, slates, fits)
             return {
                 Columns.ACTIONS: slates,
                 SLOT_LOGP: logs,
@@ -47,8 +48,9 @@ class SlatePolicy(SlateModule, ValueFunctionAPI):  # type: ignore[misc]  # Ray h
             }
 
     def _forward_inference(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
+        seen = batch[Columns.OBS]
         with torch.no_grad():
-            return {Columns.ACTIONS: self.net.slates(self.net(batch[Columns.OBS])[0][:, 0], batch[Columns.OBS])}
+            return {Columns.ACTIONS: self.net.slates(self.net(seen)[0][:, 0], seen, self.net.fits(seen))}
 
     def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
         seen = batch[Columns.OBS]

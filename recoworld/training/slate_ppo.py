@@ -21,9 +21,10 @@ from recoworld.policies.neural import plackett
 from recoworld.training.algorithm import Algorithm
 from recoworld.training.distribution import PlackettLuce
 from recoworld.training.policy_gradient import PolicyGradientLearner, PolicyGradientSettings
+from recoworld.training.settings import Count, Positive, Share
 from recoworld.training.slate_module import module_spec
 from recoworld.training.slate_policy import SLOT_LOGP, SlatePolicy
-from recoworld.training.synchronous import Count, Positive, Share, synchronous
+from recoworld.training.synchronous import synchronous
 from recoworld.training.views import SLATE
 
 

@@ -34,8 +34,9 @@ from recoworld.policies.neural.asked import arranged
 from recoworld.policies.neural.scorer import MET
 from recoworld.training.algorithm import Algorithm
 from recoworld.training.responses import RESPONSE
+from recoworld.training.settings import Amount, Count, Share
 from recoworld.training.slate_module import SlateModule, complete, module_spec
-from recoworld.training.synchronous import Amount, Count, Settings, Share, SynchronousLearner, mean, synchronous
+from recoworld.training.synchronous import Settings, SynchronousLearner, mean, synchronous
 from recoworld.training.views import SLATE
 
 _SCALE = 10.0

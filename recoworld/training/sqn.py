@@ -55,7 +55,8 @@ class SQNModule(SlateModule):
 
     def _forward_inference(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
         with torch.no_grad():
-            return {Columns.ACTIONS: self.net.slates(self.net(batch[Columns.OBS])[0][:, 0], batch[Columns.OBS])}
+            seen = batch[Columns.OBS]
+            return {Columns.ACTIONS: self.net.slates(self.net(seen)[0][:, 0], seen, self.net.fits(seen))}
 
     _forward_exploration = _forward_inference
 

@@ -15,23 +15,17 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from recoworld.configs.training import TrainConfig
 from recoworld.errors import MissingExtra
 from recoworld.training.algorithm import Algorithm
+from recoworld.training.settings import Amount, Checked, Count, Positive, Share
 from recoworld.training.views import View
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-Amount = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
 
-
-class Settings(BaseModel):
+class Settings(Checked):
     """What all of them have."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     lr: Positive = 3e-4
     """Step size of Adam."""

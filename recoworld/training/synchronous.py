@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.connectors.learner import AddOneTsToEpisodesAndTruncate, GeneralAdvantageEstimation
@@ -20,18 +20,12 @@ from recoworld.policies.neural.scorer import Sizes
 from recoworld.training.playing import iterate
 from recoworld.training.responses import responses_connector
 from recoworld.training.runner import SlateRunner
+from recoworld.training.settings import Checked, Count, Positive, Share
 from recoworld.training.slate_module import SlateModule
 
-Positive = Annotated[float, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Amount = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
 
-
-class Settings(BaseModel):
+class Settings(Checked):
     """What all of them have."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     lr: Positive = 5e-4
     """Step size of Adam."""

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from recoworld.catalog import Catalog
 from recoworld.instructions import matches
+from recoworld.policies.instruct import instructions_of
 from recoworld.policies.neural.session import Seen
-from recoworld.types import Instruction, Kind
+from recoworld.types import Kind
 
 Best = Callable[[Tensor, Tensor], Tensor]
 _NEVER = -1e9
@@ -28,9 +28,7 @@ def fitting(seen: Seen, catalog: Catalog) -> Tensor:
     out = torch.zeros(len(code), len(catalog), dtype=torch.bool, device=code.device)
     rows = code[:, 0].nonzero()[:, 0]
     if len(rows):
-        told = code[rows].cpu().numpy()
-        kind, aspect = told[:, 0].astype(np.int8), told[:, 1].astype(np.int8)
-        said = Instruction(kind=kind, aspect=aspect, value=told[:, 2].astype(np.int32), phrasing=np.zeros(len(told), np.uint32))
+        said = instructions_of(code[rows].cpu().numpy())
         out[rows] = torch.as_tensor(matches(said, catalog), device=code.device)
     return out
 

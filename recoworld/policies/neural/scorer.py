@@ -137,10 +137,10 @@ class ItemScorer(nn.Module):  # type: ignore[misc]  # torch's types are not foll
         """Which items fit the instruction in force, bool ``[n, N]``."""
         return fitting(seen, self.catalog)
 
-    def slates(self, scores: Tensor, seen: Seen) -> Tensor:
-        """The highest of scores ``[n, N]`` as slates that follow the instruction, int64 ``[n, k]``."""
+    def slates(self, scores: Tensor, seen: Seen, fits: Tensor) -> Tensor:
+        """The highest of scores ``[n, N]`` as slates that follow the instruction, int64 ``[n, k]``; fits: what `fits` says of `seen`."""
         k = seen["slate"].shape[1]
-        return arranged(scores, lambda own, rows: own.topk(k, dim=1).indices, seen, self.fits(seen), self.met(seen))
+        return arranged(scores, lambda own, rows: own.topk(k, dim=1).indices, seen, fits, self.met(seen))
 
     def met(self, seen: Seen) -> Tensor:
         """Which items the user has met, float ``[n, N]``."""
