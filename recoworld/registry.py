@@ -102,6 +102,7 @@ POLICIES = Registry(
         "item-knn": "recoworld.policies.knn:ItemKNN",
         "ease": "recoworld.policies.ease:EASE",
         "als": "recoworld.policies.als:ALS",
+        "ials": "recoworld.policies.ials:IALS",
         "ease+instruct": "recoworld.policies.instruct:instructed_ease",
         "oracle": "recoworld.policies.oracle:Oracle",
     },

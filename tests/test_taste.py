@@ -9,7 +9,7 @@ import pytest
 
 from recoworld.datasets import load_dataset
 from recoworld.simulators.config import BehavioralConfig
-from recoworld.simulators.factors import ImplicitFactors, RatingFactors, solve_rows, transpose
+from recoworld.factors import ImplicitFactors, RatingFactors, solve_rows, transpose
 from recoworld.simulators.taste import Taste, fit_taste, traits
 from recoworld.users import Dataset, Split
 

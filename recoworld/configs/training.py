@@ -15,7 +15,7 @@ from recoworld.errors import ConfigError, UnknownName
 from recoworld.registry import ALGORITHMS
 
 FOLDER = "recoworld.configs.train"
-BASELINES = ("random", "popularity", "genre", "item-knn", "ease", "als", "ease+instruct", "als+instruct", "oracle")
+BASELINES = ("random", "popularity", "genre", "item-knn", "ease", "als", "ials", "ease+instruct", "als+instruct", "ials+instruct", "oracle")
 FREE = (
     "description",
     "world.data_dir",

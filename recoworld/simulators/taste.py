@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from recoworld.luck import Luck, combine
 from recoworld.simulators.config import BehavioralConfig
-from recoworld.simulators.factors import ImplicitFactors, RatingFactors
+from recoworld.factors import ImplicitFactors, RatingFactors
 from recoworld.types import Floats, Ints
 from recoworld.users import Dataset, Split
 

@@ -1,50 +1,34 @@
 """The network: an observation becomes a number for every item, or several.
 
 Wide and deep (Cheng et al. 2016): a weighted sum of a few quantities that are known to matter, whose weights are learned and may shift
-with the session, and two-tower products of session state with item embedding and with content: what is this session about?
+with the session, and two-tower products of session state with item embedding and with content.
 Shapes: `n` users, `N` items, `d` content features.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from recoworld.policies.neural.asked import arranged, fitting
+from recoworld.policies.neural.belief import Belief, Believed
 from recoworld.policies.neural.encoder import SessionEncoder
 from recoworld.policies.neural.knowledge import ItemKnowledge
-from recoworld.policies.neural.session import Seen, past_of, session_facts
+from recoworld.policies.neural.session import Seen, SessionItems, past_of, session_of
 
 MET = -1e4
 """What an item already met scores less: never chosen while an unmet one is left."""
-WIDE = {
-    "ease": 1000.0,
-    "ease_sqrt": 600.0,
-    "spectral": 1200.0,
-    "popularity": 100.0,
-    "home": 1200.0,
-    "clicks": 60.0,
-    "skips": 60.0,
-    "liking": 500.0,
-    "passing": 500.0,
-    "recent": 1000.0,
-    "recent_squared": 2000.0,
-}
-"""The wide part's quantities: EASE score and its root, truncated SVD score, popularity; products of the item's content with that of the
-past, of clicks, of skips and of what was looked at lately, and the square of the last: boredom is not linear; and of its factors with those
-of clicks and skips. A weight is its parameter
-times the number here, about 100 over the quantity's standard deviation among items on MovieLens-1M and `mini`: Adam moves all parameters by
-about the learning rate, and these have further to go than those of the deep part."""
+WIDE = {"click": 30.0, "popularity": 30.0, "recent": 300.0, "recent_squared": 600.0}
+"""The wide part's quantities: log-odds of a click by the belief, popularity, the product of the item's content with what was seen of late,
+and its square: boredom is not linear. A weight is its parameter times the number here, about 100 over the quantity's standard deviation
+among items: Adam moves all parameters by about the learning rate, and these have further to go than those of the deep part."""
 _SHIFT = 0.01
 """By how much less the session may shift those weights than they move themselves."""
 _TOWARD = 10.0
 """What the state says of contents, in units of a weight."""
-_START = {"ease": 2.0, "spectral": 1.0, "liking": 1.0}
-"""Where training starts: a recommender by taste, that knows nothing of sessions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,15 +41,27 @@ class Sizes:
     """Items that the transformer reads."""
     layers: int = 1
     attention_heads: int = 2
-    scale: float = 4.0
-    """What the first scores are multiplied with: the less, the more is explored at first."""
+    scale: float = 1.0
+    """What the log-odds of a click are multiplied with at first: the less, the more is explored."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """What the network says."""
+
+    scores: Tensor
+    """``[n, heads, N]``; items already met `MET` less."""
+    state: Tensor
+    """``[n, width]``."""
+    surprise: Tensor
+    """How unlikely the session was to the belief ``[n]``: a loss (`recoworld.policies.neural.belief`)."""
 
 
 class ItemScorer(nn.Module):  # type: ignore[misc]  # torch's types are not followed
-    """Observation (`recoworld.envs.codec`, tensors) -> scores ``[n, heads, N]`` and state ``[n, width]``.
+    """Observation (`recoworld.envs.codec`, tensors) -> `Scored`.
 
-    Items already met score `MET` less. What the items are and what the log says of them (`ItemKnowledge`) is no parameter: the state
-    dict holds the learned weights alone, and the catalogue may be large.
+    The belief learns from its surprise alone, not from what scores are good for. What the items are and what the log says of them
+    (`ItemKnowledge`) is no parameter: the state dict holds the learned weights alone, and the catalogue may be large.
     """
 
     def __init__(self, knowledge: ItemKnowledge, *, profile: int, told: int, heads: int = 1, sizes: Sizes | None = None) -> None:
@@ -75,13 +71,11 @@ class ItemScorer(nn.Module):  # type: ignore[misc]  # torch's types are not foll
         self.heads, self.catalog = heads, knowledge.catalog
         self._past = PastTable(knowledge)
         n_items, d = knowledge.features.shape
-        table = torch.zeros(n_items + 1, d)
-        table[1:] = torch.as_tensor(knowledge.features)
-        self.register_buffer("table", table, persistent=False)
-        factors = torch.zeros(n_items + 1, knowledge.factors.shape[1])
-        factors[1:] = torch.as_tensor(knowledge.factors)
-        self.register_buffer("factors", factors, persistent=False)
+        for name, values in (("content", knowledge.features), ("factors", knowledge.factors)):
+            padded = torch.cat([torch.zeros(1, values.shape[1]), torch.as_tensor(values)])
+            self.register_buffer(name, padded, persistent=False)
         self.register_buffer("popularity", torch.as_tensor(knowledge.popularity), persistent=False)
+        self.belief = Belief(d)
         self.encoder = SessionEncoder(
             features=d,
             profile=profile,
@@ -91,9 +85,8 @@ class ItemScorer(nn.Module):  # type: ignore[misc]  # torch's types are not foll
             layers=sizes.layers,
             attention_heads=sizes.attention_heads,
         )
-        self.memory = nn.Parameter(torch.zeros(()))
-        start = torch.tensor([_START.get(name, 0.0) / gain for name, gain in WIDE.items()])
-        self.wide = nn.Parameter(start.repeat(heads, 1) * sizes.scale)
+        start = torch.tensor([sizes.scale * (name == "click") / gain for name, gain in WIDE.items()])
+        self.wide = nn.Parameter(start.repeat(heads, 1))
         self.shift = nn.Linear(sizes.width, heads * len(WIDE), bias=False)
         self.query = nn.Linear(sizes.width, heads * sizes.width, bias=False)
         self.toward = nn.Linear(sizes.width, heads * d, bias=False)
@@ -102,36 +95,30 @@ class ItemScorer(nn.Module):  # type: ignore[misc]  # torch's types are not foll
         nn.init.zeros_(self.query.weight)
         nn.init.zeros_(self.toward.weight)
 
-    def forward(self, seen: Seen) -> tuple[Tensor, Tensor]:
-        """Scores and state."""
-        state, facts = self._state(seen)
-        n = len(state)
-        past, home = self._past(seen)
+    def forward(self, seen: Seen) -> Scored:
+        """Scores, state and surprise."""
+        session, believed = self._believed(seen)
+        state = self.encoder(seen, self.content, session, believed.detached())
+        n, items = len(state), self.content[1:]
         shifted = self.shift(state).view(n, self.heads, -1) * _SHIFT
         weight = {name: w * WIDE[name] for name, w in zip(WIDE, (self.wide + shifted).unbind(2), strict=True)}  # [n, heads]
-        ease, spectral = past[:, 0], past[:, 1]
-        items = self.table[1:]
-        contents = {"home": home, "clicks": facts.clicks, "skips": facts.skips}
-        direction = sum(weight[name][..., None] * content[:, None] for name, content in contents.items())
-        direction = direction + self.toward(state).view(n, self.heads, -1) * _TOWARD
-        taste = weight["liking"][..., None] * facts.liking[:, None] + weight["passing"][..., None] * facts.passing[:, None]
+        toward = self.toward(state).view(n, self.heads, -1) * _TOWARD
         deep = self.query(state).view(n, self.heads, -1)
-        scores = torch.cat([direction, taste, deep], dim=2) @ torch.cat([items, self.factors[1:], self.items], dim=1).T
-        recent = facts.recent @ items.T
+        scores = torch.cat([toward, deep], dim=2) @ torch.cat([items, self.items], dim=1).T
+        recent = believed.recent.detach() @ items.T
         for name, column in (
-            ("ease", ease),
-            ("ease_sqrt", ease.clamp(min=0).sqrt()),
-            ("spectral", spectral),
+            ("click", believed.logits.detach()),
             ("popularity", self.popularity.expand(n, -1)),
             ("recent", recent),
             ("recent_squared", recent.square()),
         ):
             scores = torch.addcmul(scores, weight[name][..., None], column[:, None])
-        return scores + self.met(seen)[:, None] * MET, state
+        return Scored(scores=scores + self.met(seen)[:, None] * MET, state=state, surprise=believed.surprise)
 
     def state(self, seen: Seen) -> Tensor:
         """The state alone ``[n, width]``."""
-        return self._state(seen)[0]
+        session, believed = self._believed(seen)
+        return self.encoder(seen, self.content, session, believed.detached())
 
     def fits(self, seen: Seen) -> Tensor:
         """Which items fit the instruction in force, bool ``[n, N]``."""
@@ -145,11 +132,12 @@ class ItemScorer(nn.Module):  # type: ignore[misc]  # torch's types are not foll
     def met(self, seen: Seen) -> Tensor:
         """Which items the user has met, float ``[n, N]``."""
         history = seen["history"].long()
-        return torch.zeros(len(history), len(self.table), device=history.device).scatter_(1, history, 1.0)[:, 1:]
+        return torch.zeros(len(history), len(self.content), device=history.device).scatter_(1, history, 1.0)[:, 1:]
 
-    def _state(self, seen: Seen) -> tuple[Tensor, Any]:
-        facts = session_facts(seen, self.table, self.factors, (self.memory * 100.0).sigmoid())
-        return self.encoder(seen, self.table, facts), facts
+    def _believed(self, seen: Seen) -> tuple[SessionItems, Believed]:
+        session = session_of(seen)
+        taste, home = self._past(seen)
+        return session, self.belief(session, taste, home, self.popularity, self.content, self.factors)
 
 
 class PastTable:
@@ -159,12 +147,12 @@ class PastTable:
         """limit: bytes; when they are full, all is forgotten."""
         self._knowledge = knowledge
         n_items, d = knowledge.features.shape
-        self._most = max(1024, limit // (4 * n_items + 4 * d))
+        self._most = max(1024, limit // (2 * n_items + 4 * d))
         self._where: dict[bytes, int] = {}
-        self._scores, self._home = torch.zeros(0, 2, n_items, dtype=torch.float16), torch.zeros(0, d)
+        self._scores, self._home = torch.zeros(0, n_items, dtype=torch.float16), torch.zeros(0, d)
 
     def __call__(self, seen: Seen) -> tuple[Tensor, Tensor]:
-        """Scores float32 ``[n, 2, N]``, of half precision, and content ``[n, d]``."""
+        """Scores float32 ``[n, N]``, of half precision, and content ``[n, d]``."""
         device = seen["history"].device
         items, deeds = (part.cpu().numpy() for part in past_of(seen))
         keys = [a.tobytes() + b.tobytes() for a, b in zip(items, deeds, strict=True)]
