@@ -16,11 +16,13 @@ from recoworld.types import Act, Kind
 torch = pytest.importorskip("torch", reason="needs the extra rllib")
 
 
+from recoworld.policies.ials import IALS
 from recoworld.policies.neural import plackett
 from recoworld.policies.neural.asked import arranged
+from recoworld.policies.neural.belief import START, TOPIC_UNIT, Belief
 from recoworld.policies.neural.knowledge import ItemKnowledge
 from recoworld.policies.neural.scorer import MET, WIDE, ItemScorer, Sizes
-from recoworld.policies.neural.session import session_facts
+from recoworld.policies.neural.session import SessionItems, session_of
 
 
 @pytest.fixture(scope="module")
@@ -125,35 +127,116 @@ def test_entropy_and_divergence_of_the_first_choice():
     assert plackett.first_divergence(uneven, even) == pytest.approx(float((p * (p * 8).log()).sum()), abs=1e-6)
 
 
-def test_session_facts_are_what_a_loop_over_the_slots_adds_up(world):
-    memory, features = 0.6, world.catalog.features
-    centre, seen = features.mean(axis=0), observe(world)
-    table = torch.zeros(len(features) + 1, features.shape[1])
-    table[1:] = torch.from_numpy(features)
-    factors = torch.zeros(len(features) + 1, 3)
-    factors[1:] = torch.randn(len(features), 3, generator=torch.Generator().manual_seed(0))
-    facts = session_facts(tensors(seen), table, factors, torch.tensor(memory))
-    for row in range(len(seen["slate"])):
-        clicks, skips, recent = np.zeros(features.shape[1]), np.zeros(features.shape[1]), np.zeros(features.shape[1])
-        liking, passing = np.zeros(3), np.zeros(3)
-        for turn in range(4):
-            start = world.history_length + 5 * turn
-            items, acts = seen["history"][row, start : start + 5] - 1, seen["history_acts"][row, start : start + 5]
-            looked = acts >= Act.SKIPPED
-            clicks += (features[items[acts >= Act.CLICKED]] - centre).sum(axis=0)
-            skips += (features[items[acts == Act.SKIPPED]] - centre).sum(axis=0)
-            liking += factors.numpy()[items[acts >= Act.CLICKED] + 1].sum(axis=0)
-            passing += factors.numpy()[items[acts == Act.SKIPPED] + 1].sum(axis=0)
-            recent = memory * recent + (1 - memory) * (features[items[looked]].mean(axis=0) if looked.any() else 0)
-        for name, expected in (("clicks", clicks), ("skips", skips), ("recent", recent), ("liking", liking), ("passing", passing)):
-            np.testing.assert_allclose(getattr(facts, name)[row].numpy(), expected, atol=1e-5)
-        assert facts.counts[row, 0] == pytest.approx(20 / 100)
+def world_tables(world, factors=3):
+    """Content and factors of items with a row of zeros in front."""
+    features = torch.from_numpy(world.catalog.features)
+    others = torch.randn(len(features), factors, generator=torch.Generator().manual_seed(0))
+    return tuple(torch.cat([torch.zeros(1, part.shape[1]), part]) for part in (features, others))
+
+
+def test_the_session_is_found_in_the_history(world):
+    seen = observe(world)
+    session = session_of(tensors(seen))
+    start = world.history_length
+    items, acts = (seen[name][:, start : start + 20].reshape(-1, 4, 5) for name in ("history", "history_acts"))
+    assert session.items.shape == (24, 6, 5)
+    np.testing.assert_array_equal(session.items[:, :4], items)
+    np.testing.assert_array_equal(session.clicked[:, :4], acts >= Act.CLICKED)
+    np.testing.assert_array_equal(session.skipped[:, :4], acts == Act.SKIPPED)
+    assert (session.items[:, 4:] == 0).all()
+    assert (session.turns == 4).all()
+    expected = [20, (acts[3] >= Act.CLICKED).sum(), (acts[3] == Act.SKIPPED).sum(), (acts[3] == Act.UNSEEN).sum()]
+    assert (session.counts[3] * 100).tolist() == pytest.approx(expected)
+
+
+def by_hand(world, belief, taste, home, popularity, content, factors, row):
+    """The module docstring's equations, a loop at a time: log-odds of all items, topics, surprise of one user."""
+    w = {name: float(value) for name, value in zip(START, (belief.weights * belief.units).tolist(), strict=True)}
+    fade, memory = (1 / (1 + np.exp(-w[name])) for name in ("fade", "memory"))
+    x, q, seen, d = content[1:].numpy(), factors[1:].numpy(), observe(world), content.shape[1]
+    clicks, liking, recent = np.zeros(d), np.zeros(q.shape[1]), np.zeros(d)
+    likely, looks = np.zeros(d + 1), 0
+
+    def logits(turn, topic):
+        z = w["base"] + w["taste"] * taste[row] + w["popularity"] * popularity + w["home"] * (x @ home[row])
+        z = z + w["clicks"] * (x @ clicks) + w["liking"] * (q @ liking) - w["recent"] * np.square(x @ recent)
+        return z + (w["focus"] * fade**turn * x[:, topic] if topic < d else 0.0)
+
+    for turn in range(4):
+        start = world.history_length + 5 * turn
+        items, acts = seen["history"][row, start : start + 5] - 1, seen["history_acts"][row, start : start + 5]
+        for topic in range(d + 1):
+            chance = 1 / (1 + np.exp(-logits(turn, topic)[items]))
+            likely[topic] += np.log(np.where(acts >= Act.CLICKED, chance, 1 - chance))[acts >= Act.SKIPPED].sum()
+        hit, looked = items[acts >= Act.CLICKED], items[acts >= Act.SKIPPED]
+        clicks, liking = fade * clicks + (x[hit] - x.mean(axis=0)).sum(axis=0), fade * liking + q[hit].sum(axis=0)
+        recent = memory * recent + (1 - memory) * x[looked].mean(axis=0)
+        looks += len(looked)
+    prior = np.append(w["usual"] * home[row] + TOPIC_UNIT * belief.priors.detach().numpy(), w["none"])
+    prior = np.exp(prior) / np.exp(prior).sum()
+    joint = prior * np.exp(likely)
+    topics = joint / joint.sum()
+    mean = sum(share * (logits(4, topic) - logits(4, d)) for topic, share in enumerate(topics)) + logits(4, d)
+    return mean, topics, -np.log(joint.sum()) / looks
+
+
+def test_beliefs_are_those_of_the_equations(world):
+    content, factors = world_tables(world)
+    generator = torch.Generator().manual_seed(1)
+    taste = torch.rand(24, len(content) - 1, generator=generator)
+    home, popularity = torch.randn(24, content.shape[1], generator=generator) * 0.1, torch.randn(len(content) - 1, generator=generator)
+    belief = Belief(content, factors, popularity)
+    with torch.no_grad():  # no weight is 0, and none is another's
+        belief.weights.copy_(torch.tensor([-1.0, 2.0, 0.3, 1.5, 0.4, 0.2, 3.0, 4.0, 1.0, 0.3, 5.0, 1.2]) / belief.units)
+        belief.priors.copy_(torch.randn(content.shape[1], generator=generator) / TOPIC_UNIT)
+        believed = belief(session_of(tensors(observe(world))), taste, home)
+    for row in range(6):
+        arguments = (part.numpy() for part in (taste, home, popularity))
+        logits, topics, surprise = by_hand(world, belief, *arguments, content, factors, row)
+        np.testing.assert_allclose(believed.logits[row], logits, atol=1e-4)
+        np.testing.assert_allclose(believed.topics[row], topics, atol=1e-5)
+        assert believed.surprise[row] == pytest.approx(surprise, abs=1e-5)
+
+
+def test_a_session_about_one_thing_is_recognised():
+    """Whoever clicks everything with feature 2 and nothing else is there for feature 2."""
+    content = torch.cat([torch.zeros(1, 4), torch.eye(4).repeat(10, 1)])
+    items = 1 + torch.arange(20).view(1, 4, 5)
+    clicked = (content[items][..., 2] > 0).float()
+    session = SessionItems(items=items, clicked=clicked, skipped=1 - clicked, turns=torch.tensor([4]))
+    flat = torch.zeros(1, 40)
+    belief = Belief(content, torch.zeros(41, 1), flat[0])
+    with torch.no_grad():
+        belief.weights.copy_(torch.tensor([-2.0, 0, 0, 0, 0, 0, 0, 4.0, 4.0, 0, 0, 0]) / belief.units)
+        believed = belief(session, flat, torch.zeros(1, 4))
+    assert believed.topics[0].argmax() == 2
+    assert believed.topics[0, 2] > 0.95
+    assert believed.logits[0].argmax() % 4 == 2
+
+
+def test_an_empty_session_is_no_surprise_and_leaves_the_prior(world, knowledge):
+    fresh = make_world(dataset="mini", slate_size=5, max_turns=6)
+    fresh.reset(world.split.train[:3], np.arange(3))
+    with torch.no_grad():
+        out = scorer(world, knowledge)(tensors(observe(fresh)))
+    assert (out.surprise == 0).all()
+    assert out.scores.isfinite().all()
+
+
+def test_only_surprise_teaches_the_belief(world, knowledge):
+    net, seen = scorer(world, knowledge), tensors(observe(world))
+    out = net(seen)
+    out.scores.clamp(min=-100.0).square().mean().backward(retain_graph=True)
+    assert net.belief.weights.grad is None
+    assert net.wide.grad.abs().max() > 0
+    out.surprise.mean().backward()
+    assert (net.belief.weights.grad != 0).sum() >= 11  # with nothing of late, how long it lasts makes no difference
 
 
 def test_an_item_already_met_is_below_all_others(world, knowledge):
     seen = observe(world)
     with torch.no_grad():
-        scores = scorer(world, knowledge)(tensors(seen))[0][:, 0].numpy()
+        scores = scorer(world, knowledge)(tensors(seen)).scores[:, 0].numpy()
     met = world.state.history.exposures > 0
     met_shown = np.zeros_like(met)
     rows, columns = np.nonzero(seen["history"])
@@ -163,33 +246,44 @@ def test_an_item_already_met_is_below_all_others(world, knowledge):
 
 def test_scores_follow_the_formula(world, knowledge):
     """With all weights at zero but one, the scores are that quantity."""
-    seen = observe(world)
-    net = scorer(world, knowledge, sizes=Sizes(scale=1.0))
-    before = seen["history_acts"] < Act.UNSEEN
-    past, home = knowledge.past(seen["history"] * before, seen["history_acts"] * before)
-    with torch.no_grad():  # tolerances: MET is large, and the table of half precision
-        for parameter in (net.wide, net.shift.weight, net.query.weight):
-            parameter.zero_()
-        base = net(tensors(seen))[0][:, 0]
-        net.wide[0, 0] = 1 / WIDE["ease"]
-        np.testing.assert_allclose((net(tensors(seen))[0][:, 0] - base).numpy(), past[:, 0], atol=2e-3)
+    net, seen = scorer(world, knowledge), tensors(observe(world))
+    believed = net._believed(seen)[1]
+    expected = {"click": believed.logits, "popularity": net.belief.popularity, "recent": believed.recent @ net.belief.content[1:].T}
+    with torch.no_grad():  # tolerances: MET is large
         net.wide.zero_()
-        net.wide[0, 4] = 1 / WIDE["home"]
-        np.testing.assert_allclose((net(tensors(seen))[0][:, 0] - base).numpy(), home @ world.catalog.features.T, atol=2e-3)
+        base = net(seen).scores[:, 0]
+        for at, name in enumerate(WIDE):
+            net.wide.zero_()
+            net.wide[0, at] = 1 / WIDE[name]
+            quantity = expected["recent"].square() if name == "recent_squared" else expected[name]
+            np.testing.assert_allclose(net(seen).scores[:, 0] - base, quantity.detach().expand(24, -1), atol=2e-3)
+
+
+def test_taste_is_by_what_was_taken(world, knowledge):
+    """The root of the iALS score of the past alone: what happens in the session changes nothing."""
+    seen = observe(world)
+    before = seen["history_acts"] < Act.UNSEEN
+    taste, home = knowledge.past(seen["history"] * before, seen["history_acts"] * before)
+    policy = IALS()
+    policy.fit(world.dataset, world.split)
+    past = {"history": seen["history"] * before, "history_acts": seen["history_acts"] * before}
+    np.testing.assert_allclose(taste, np.sqrt(policy.scores(past).clip(0, 4)), atol=1e-6)
+    items = np.unique(past["history"][2][past["history"][2] > 0]) - 1
+    np.testing.assert_allclose(home[2], world.catalog.features[items].mean(axis=0) - knowledge.crowd, atol=1e-6)
 
 
 def test_the_transformer_reads_the_last_items_in_order(world, knowledge):
     """Another order of the same items is another state; what lies before the window is not read by it."""
     net = scorer(world, knowledge, sizes=Sizes(window=4))
     seen = tensors(observe(world))
-    facts = session_facts(seen, net.table, net.factors, torch.tensor(0.5))
+    session, believed = net._believed(seen)
     swapped = {key: value.clone() for key, value in seen.items()}
     last = world.history_length + 19
     swapped["history"][:, [last - 1, last]] = seen["history"][:, [last, last - 1]]
     early = {key: value.clone() for key, value in seen.items()}
     early["history"][:, last - 4] = 1
     with torch.no_grad():
-        states = [net.encoder(one, net.table, facts) for one in (seen, swapped, early)]
+        states = [net.encoder(one, net.belief.content, session, believed) for one in (seen, swapped, early)]
     assert (states[0] - states[1]).abs().amax(dim=1).min() > 1e-6
     assert torch.equal(states[0], states[2])
 
@@ -206,7 +300,6 @@ def test_a_past_is_scored_the_same_kept_or_new(world, knowledge):
     again = net._past({key: value[5:6] for key, value in seen.items()})
     assert torch.equal(first[0][5:6], again[0])
     assert torch.equal(first[1][5:6], again[1])
-    assert first[0].amax(dim=2) == pytest.approx(1.0, abs=1e-3)
 
 
 def test_the_same_person_is_read_alike_in_histories_of_any_length(world, knowledge):
@@ -223,6 +316,6 @@ def test_the_same_person_is_read_alike_in_histories_of_any_length(world, knowled
         other = make_world(dataset="mini", **longer)
         other.reset(users, np.arange(16))
         with torch.no_grad():
-            seen.append(net(tensors(observe(other)))[0])
+            seen.append(net(tensors(observe(other))).scores)
     assert torch.allclose(seen[0], seen[1], atol=1e-4)
     assert torch.allclose(seen[0], seen[2], atol=1e-4)

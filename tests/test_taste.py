@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from recoworld.datasets import load_dataset
-from recoworld.simulators.config import BehavioralConfig
 from recoworld.factors import ImplicitFactors, RatingFactors, solve_rows, transpose
+from recoworld.simulators.config import BehavioralConfig
 from recoworld.simulators.taste import Taste, fit_taste, traits
 from recoworld.users import Dataset, Split
 

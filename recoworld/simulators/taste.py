@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recoworld.factors import ImplicitFactors, RatingFactors
 from recoworld.luck import Luck, combine
 from recoworld.simulators.config import BehavioralConfig
-from recoworld.factors import ImplicitFactors, RatingFactors
 from recoworld.types import Floats, Ints
 from recoworld.users import Dataset, Split
 

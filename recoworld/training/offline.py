@@ -10,6 +10,7 @@ from ray.rllib.algorithms.cql import CQL as RLlibCQL
 from ray.rllib.algorithms.cql import CQLConfig
 from ray.rllib.algorithms.cql.torch.cql_torch_learner import CQLTorchLearner
 from ray.rllib.algorithms.marwil import MARWIL, MARWILConfig
+from ray.rllib.algorithms.marwil.torch.marwil_torch_learner import MARWILTorchLearner
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
 from ray.rllib.utils.metrics import ALL_MODULES
@@ -22,8 +23,9 @@ from recoworld.policies.neural.scorer import MET, Sizes
 from recoworld.training.algorithm import Algorithm
 from recoworld.training.from_log import FromLog, LogSettings, fed, prepare
 from recoworld.training.settings import Count, Positive
-from recoworld.training.slate_module import module_spec
+from recoworld.training.slate_module import SURPRISE, module_spec
 from recoworld.training.slate_policy import SlatePolicy
+from recoworld.training.synchronous import mean
 from recoworld.training.views import SLATE, View
 
 _PROTO = View("vector", "proto")
@@ -59,6 +61,15 @@ class LoggedCQLLearner(CQLTorchLearner):  # type: ignore[misc]  # Ray has no typ
         super().before_gradient_based_update(timesteps=timesteps)
         taken = self._weights_seq_no * self.config.dataset_num_iters_per_learner
         self.metrics.log_value((ALL_MODULES, TRAINING_ITERATION), taken, reduce="sum")
+
+
+class CloningLearner(MARWILTorchLearner):  # type: ignore[misc]  # Ray has no types
+    """RLlib's, which also teaches the network what sessions are about."""
+
+    def compute_loss_for_module(self, *, module_id: str, config: Any, batch: dict[str, Any], fwd_out: dict[str, Tensor]) -> Tensor:
+        """RLlib's hook."""
+        loss = super().compute_loss_for_module(module_id=module_id, config=config, batch=batch, fwd_out=fwd_out)
+        return loss + mean(fwd_out[SURPRISE], batch)
 
 
 class BCSettings(LogSettings):
@@ -98,6 +109,7 @@ class CQLSettings(LogSettings):
 def _bc(config: TrainConfig, settings: BCSettings) -> Any:
     built = MARWILConfig(algo_class=LoggedMARWIL).rl_module(rl_module_spec=module_spec(ClonedPolicy, config, sizes=settings.sizes))
     built.training(lr=settings.lr, beta=settings.beta, vf_coeff=settings.value_loss, bc_logstd_coeff=0.0)
+    built.learners(learner_class=CloningLearner)
     built.offline_data(postprocess_inputs=True)  # else RLlib refuses beta; nothing else reads it
     return fed(built, config, settings, SLATE)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from recoworld.training.distribution import PlackettLuce
 from recoworld.training.peers import AmongPeers
 from recoworld.training.settings import Amount, Count, Share
-from recoworld.training.slate_module import complete
+from recoworld.training.slate_module import SURPRISE, complete
 from recoworld.training.synchronous import Settings, SynchronousLearner, mean
 
 
@@ -50,5 +50,8 @@ class PolicyGradientLearner(SynchronousLearner):
         values = self.module[module_id].unwrapped().compute_values(batch, embeddings=fwd_out[Columns.EMBEDDINGS])
         value = mean((values - batch[Postprocessing.VALUE_TARGETS]).square(), batch)
         entropy = mean(law.entropy(), batch)
-        self.metrics.log_dict({"policy_loss": policy, "value_loss": value, "entropy": entropy}, key=module_id, window=1)
-        return complete(policy + settings["value_loss"] * value - settings["entropy"] * entropy, self.module[module_id])
+        surprise = mean(fwd_out[SURPRISE], batch)
+        logged = {"policy_loss": policy, "value_loss": value, "entropy": entropy, "surprise": surprise}
+        self.metrics.log_dict(logged, key=module_id, window=1)
+        loss = policy + settings["value_loss"] * value - settings["entropy"] * entropy + surprise
+        return complete(loss, self.module[module_id])

@@ -66,7 +66,7 @@ class ReinforcePolicy(SlatePolicy):
     def _forward_exploration(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
         seen = batch[Columns.OBS]
         with torch.no_grad():
-            scores = self.net(seen)[0][:, 0]
+            scores = self.net(seen).scores[:, 0]
             fits = self.net.fits(seen)
             slates = self.net.slates(plackett.perturbed(scores, self.generator), seen, fits)
             return {Columns.ACTIONS: slates, BEHAVIOUR: item_log_probs(scores, slates, fits)}

@@ -17,6 +17,9 @@ from recoworld.datasets import load_dataset
 from recoworld.policies.neural.knowledge import ItemKnowledge
 from recoworld.policies.neural.scorer import ItemScorer, Sizes
 
+SURPRISE = "surprise"
+"""What `_forward_train` gives of the network's: how unlikely the session was ``[n]``. Learners add it to their loss."""
+
 
 class SlateModule(TorchRLModule):  # type: ignore[misc]  # Ray has no types
     """Base of the slate-aware RLModules.

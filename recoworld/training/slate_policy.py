@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from recoworld.policies.neural import plackett
 from recoworld.training.distribution import PlackettLuce
-from recoworld.training.slate_module import SlateModule
+from recoworld.training.slate_module import SURPRISE, SlateModule
 
 SLOT_LOGP = "slot_logp"
 """The column: log-probability of each slot's choice when the slate was drawn, float32 ``[n, k]``."""
@@ -36,7 +36,7 @@ class SlatePolicy(SlateModule, ValueFunctionAPI):  # type: ignore[misc]  # Ray h
     def _forward_exploration(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
         seen = batch[Columns.OBS]
         with torch.no_grad():
-            scores = self.net(seen)[0][:, 0]
+            scores = self.net(seen).scores[:, 0]
             fits = self.net.fits(seen)
             slates = self.net.slates(plackett.perturbed(scores, self.generator), seen, fits)
             logs = plackett.slot_log_probs(scores, slates, fits)
@@ -50,12 +50,16 @@ class SlatePolicy(SlateModule, ValueFunctionAPI):  # type: ignore[misc]  # Ray h
     def _forward_inference(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
         seen = batch[Columns.OBS]
         with torch.no_grad():
-            return {Columns.ACTIONS: self.net.slates(self.net(seen)[0][:, 0], seen, self.net.fits(seen))}
+            return {Columns.ACTIONS: self.net.slates(self.net(seen).scores[:, 0], seen, self.net.fits(seen))}
 
     def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
         seen = batch[Columns.OBS]
-        scores, state = self.net(seen)
-        return {Columns.ACTION_DIST_INPUTS: torch.cat([scores[:, 0], self.net.fits(seen).float()], dim=1), Columns.EMBEDDINGS: state}
+        out = self.net(seen)
+        return {
+            Columns.ACTION_DIST_INPUTS: torch.cat([out.scores[:, 0], self.net.fits(seen).float()], dim=1),
+            Columns.EMBEDDINGS: out.state,
+            SURPRISE: out.surprise,
+        }
 
     def compute_values(self, batch: dict[str, Any], embeddings: Tensor | None = None) -> Tensor:
         """Expected return from here on ``[n]``: none after the last turn."""

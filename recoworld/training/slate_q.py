@@ -31,11 +31,11 @@ from torch import Tensor, nn
 from recoworld.configs.training import TrainConfig
 from recoworld.policies.neural import choice, plackett
 from recoworld.policies.neural.asked import arranged
-from recoworld.policies.neural.scorer import MET
+from recoworld.policies.neural.scorer import MET, Scored, Sizes
 from recoworld.training.algorithm import Algorithm
 from recoworld.training.responses import RESPONSE
 from recoworld.training.settings import Amount, Count, Share
-from recoworld.training.slate_module import SlateModule, complete, module_spec
+from recoworld.training.slate_module import SURPRISE, SlateModule, complete, module_spec
 from recoworld.training.synchronous import Settings, SynchronousLearner, mean, synchronous
 from recoworld.training.views import SLATE
 
@@ -76,9 +76,7 @@ class SlateQ(SlateModule, ValueFunctionAPI, InferenceOnlyAPI):  # type: ignore[m
     def judge(self, seen: dict[str, Tensor], *, target: bool = False) -> Judged:
         """What the network, or the target network, thinks of all items; met ones are out of the question (`MET`)."""
         net, none = (self.target["net"], self.target["none"]) if target else (self.net, self.none)
-        scores, state = net(seen)
-        null, null_value, common = none(state).unbind(dim=1)
-        return scores[:, 0], (scores[:, 1] + common[:, None]) * _SCALE, null * _SCALE, null_value * _SCALE
+        return self._judged(net(seen), none)
 
     def slates(self, judged: Judged, seen: dict[str, Tensor]) -> Tensor:
         """The best ones that follow the instruction ``[n, k]``."""
@@ -115,6 +113,11 @@ class SlateQ(SlateModule, ValueFunctionAPI, InferenceOnlyAPI):  # type: ignore[m
         worth = choice.slate_value(logits.gather(1, slates), values.gather(1, slates), null, null_value)
         return worth * (seen["turn"][:, 0] < 1)
 
+    @staticmethod
+    def _judged(out: Scored, none: nn.Linear) -> Judged:
+        null, null_value, common = none(out.state).unbind(dim=1)
+        return out.scores[:, 0], (out.scores[:, 1] + common[:, None]) * _SCALE, null * _SCALE, null_value * _SCALE
+
     def _forward_exploration(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
         with torch.no_grad():
             logits, *rest = self.judge(batch[Columns.OBS])
@@ -129,10 +132,11 @@ class SlateQ(SlateModule, ValueFunctionAPI, InferenceOnlyAPI):  # type: ignore[m
     def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
         """Log-probabilities of the choices, and their values, ``[n, k + 1]``: the slots, then none of them."""
         seen, slates = batch[Columns.OBS], batch[Columns.ACTIONS].long()
-        logits, values, null, null_value = self.judge(seen)
+        out = self.net(seen)
+        logits, values, null, null_value = self._judged(out, self.none)
         met = self.net.met(seen).gather(1, slates) * MET  # where nothing unmet was left
         logits, values = logits.gather(1, slates) - met, values.gather(1, slates) - met * _SCALE
-        return {CHOICES: choice.log_choice(logits, null), VALUES: torch.cat([values, null_value[:, None]], dim=1)}
+        return {CHOICES: choice.log_choice(logits, null), VALUES: torch.cat([values, null_value[:, None]], dim=1), SURPRISE: out.surprise}
 
 
 class SlateQLearner(SynchronousLearner):
@@ -148,8 +152,10 @@ class SlateQLearner(SynchronousLearner):
         error = (fwd_out[VALUES] - batch[Postprocessing.VALUE_TARGETS][:, None]) / _SCALE
         value = mean((chosen * error.square()).sum(dim=1), batch)
         expected = mean((fwd_out[CHOICES].exp() * fwd_out[VALUES]).sum(dim=1), batch)
-        self.metrics.log_dict({"choice_loss": likelihood, "value_loss": value, "value": expected}, key=module_id, window=1)
-        return complete(likelihood + weight * value, self.module[module_id])
+        surprise = mean(fwd_out[SURPRISE], batch)
+        logged = {"choice_loss": likelihood, "value_loss": value, "value": expected, "surprise": surprise}
+        self.metrics.log_dict(logged, key=module_id, window=1)
+        return complete(likelihood + weight * value + surprise, self.module[module_id])
 
     def after_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
         """RLlib's hook at the end of an iteration."""
@@ -195,6 +201,8 @@ class SlateQSettings(Settings):
     target_every: Count = 1
     value_loss: Amount = 1.0
     """Weight of the values' loss beside the choice model's."""
+    sizes: Sizes = Sizes(scale=1.0)
+    """Of the network; the choice model's logits are log-odds of clicks as they are."""
 
 
 def _slate_q(config: TrainConfig, settings: SlateQSettings) -> AlgorithmConfig:

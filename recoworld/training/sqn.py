@@ -29,12 +29,12 @@ from torch import Tensor, nn
 
 from recoworld.configs.training import TrainConfig
 from recoworld.luck import combine
-from recoworld.policies.neural.scorer import Sizes
+from recoworld.policies.neural.scorer import Scored, Sizes
 from recoworld.policies.neural.session import Seen
 from recoworld.training.algorithm import Algorithm
 from recoworld.training.from_log import CLICKED, SLATES, LogSettings, fed, prepare
 from recoworld.training.offline import LoggedMARWIL
-from recoworld.training.slate_module import SlateModule, module_spec
+from recoworld.training.slate_module import SURPRISE, SlateModule, module_spec
 from recoworld.training.views import SLATE
 
 _NEXT, _VALUES, _MET = "next_item", "values", "met"
@@ -56,19 +56,21 @@ class SQNModule(SlateModule):
     def _forward_inference(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
         with torch.no_grad():
             seen = batch[Columns.OBS]
-            return {Columns.ACTIONS: self.net.slates(self.net(seen)[0][:, 0], seen, self.net.fits(seen))}
+            return {Columns.ACTIONS: self.net.slates(self.net(seen).scores[:, 0], seen, self.net.fits(seen))}
 
     _forward_exploration = _forward_inference
 
     def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
         seen = batch[Columns.OBS]
-        scores, state = self.net(seen)
-        return {_NEXT: scores[:, 0], _VALUES: scores[:, 1:] + self.level(state)[..., None], _MET: self.net.met(seen)}
+        out = self.net(seen)
+        return {_NEXT: out.scores[:, 0], _VALUES: self._values(out), _MET: self.net.met(seen), SURPRISE: out.surprise}
 
     def values(self, seen: Seen) -> Tensor:
         """What each item is worth by each of the two heads ``[n, 2, N]``; next to nothing if already met."""
-        scores, state = self.net(seen)
-        return scores[:, 1:] + self.level(state)[..., None]
+        return self._values(self.net(seen))
+
+    def _values(self, out: Scored) -> Tensor:
+        return out.scores[:, 1:] + self.level(out.state)[..., None]
 
 
 def double_q(rewards: Tensor, left: Tensor, after: Tensor, main: Tensor, gamma: float) -> Tensor:
@@ -96,7 +98,7 @@ class SQNLearner(TorchLearner):  # type: ignore[misc]  # Ray has no types
         slates, following = batch[SLATES], fwd_out[_NEXT]
         rows, slots = (batch[CLICKED] & (fwd_out[_MET].gather(1, slates) == 0)).nonzero(as_tuple=True)
         if not len(rows):
-            return following.sum() * 0.0
+            return fwd_out[SURPRISE].mean()
         items = slates[rows, slots]
         entropy = -following.log_softmax(dim=1)[rows, items]
         weight, td_loss = torch.ones_like(entropy), torch.zeros(())
@@ -112,7 +114,7 @@ class SQNLearner(TorchLearner):  # type: ignore[misc]  # Ray has no types
             self.metrics.log_dict({"td_loss": td_loss.detach(), "q_mean": worth.detach().mean()}, key=module_id, window=1)
         supervised = (weight * entropy).mean()
         self.metrics.log_dict({"supervised_loss": supervised.detach(), "cross_entropy": entropy.detach().mean()}, key=module_id, window=1)
-        return supervised + rl * td_loss
+        return supervised + rl * td_loss + fwd_out[SURPRISE].mean()
 
 
 def relative(worth: Tensor) -> Tensor:

@@ -21,28 +21,29 @@ from torch.nn.functional import logsigmoid
 
 from recoworld.policies.neural.session import SessionItems, fading
 
-_START = {
-    "base": (-4.0, 60.0),
-    "taste": (4.0, 60.0),
-    "popularity": (0.0, 10.0),
-    "home": (1.0, 60.0),
-    "clicks": (0.1, 10.0),
+START = {
+    "base": (-3.0, 100.0),
+    "taste": (3.0, 100.0),
+    "popularity": (0.0, 15.0),
+    "home": (0.0, 100.0),
+    "clicks": (0.0, 10.0),
     "liking": (0.0, 60.0),
-    "recent": (1.0, 60.0),
-    "focus": (2.0, 60.0),
+    "recent": (0.0, 100.0),
+    "focus": (0.5, 100.0),
     "fade": (2.0, 30.0),
-    "memory": (0.5, 30.0),
-    "usual": (3.0, 100.0),
-    "none": (2.0, 30.0),
+    "memory": (0.0, 30.0),
+    "usual": (0.0, 100.0),
+    "none": (0.0, 30.0),
 }
-"""Where training starts, and the unit of each weight: Adam moves all parameters by about the learning rate. b, w_a, w_p, w_h, w_c, w_q, w_r,
-w_g; the log-odds of f and m; w_b; and the prior log-odds of no topic. A recommender by taste that takes clicks seriously."""
-_TOPIC_UNIT = 30.0
+"""Where training starts, and the unit of each weight: b, w_a, w_p, w_h, w_c, w_q, w_r, w_g; the log-odds of f and m; w_b; and the prior
+log-odds of no topic. At first it goes by taste, and knows next to nothing of sessions. Adam moves all parameters by about the learning
+rate, hence the units."""
+TOPIC_UNIT = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Believed:
-    """What there is to know before the next slate."""
+    """What there is to know before the next slate. Only `surprise` has a gradient."""
 
     logits: Tensor
     """Log-odds of a click if looked at, under the mean topic ``[n, N]``."""
@@ -55,55 +56,54 @@ class Believed:
     surprise: Tensor
     """How unlikely the session so far was: -log P(clicks and skips) per slot looked at ``[n]``."""
 
-    def detached(self) -> Believed:
-        """The same, without gradients."""
-        return Believed(**{name: value.detach() for name, value in vars(self).items()})
-
 
 class Belief(nn.Module):  # type: ignore[misc]  # torch's types are not followed
     """See the module's docstring."""
 
-    def __init__(self, features: int) -> None:
+    def __init__(self, content: Tensor, factors: Tensor, popularity: Tensor) -> None:
+        """content, factors: of items, a row of zeros in front ``[N + 1, ...]``. popularity ``[N]``."""
         super().__init__()
-        self.weights = nn.Parameter(torch.tensor([start / unit for start, unit in _START.values()]))
-        self.priors = nn.Parameter(torch.zeros(features))
-        self.register_buffer("units", torch.tensor([unit for _, unit in _START.values()]), persistent=False)
+        for name, values in (("content", content), ("factors", factors), ("popularity", popularity)):
+            self.register_buffer(name, values, persistent=False)
+        self.register_buffer("units", torch.tensor([unit for _, unit in START.values()]), persistent=False)
+        self.weights = nn.Parameter(torch.tensor([start / unit for start, unit in START.values()]))
+        self.priors = nn.Parameter(torch.zeros(content.shape[1]))
 
-    def forward(
-        self, session: SessionItems, taste: Tensor, home: Tensor, popularity: Tensor, content: Tensor, factors: Tensor
-    ) -> Believed:
-        """taste ``[n, N]``, home ``[n, d]``, popularity ``[N]``; content and factors with a row of zeros in front ``[N + 1, ...]``."""
-        w = dict(zip(_START, (self.weights * self.units).unbind(), strict=True))
+    def forward(self, session: SessionItems, taste: Tensor, home: Tensor) -> Believed:
+        """taste ``[n, N]``, home ``[n, d]``: `ItemKnowledge.past`."""
+        w = dict(zip(START, (self.weights * self.units).unbind(), strict=True))
         fade, memory = w["fade"].sigmoid(), w["memory"].sigmoid()
-        items, (n, slates, k) = session.items, session.items.shape
-        d = content.shape[1]
-        x, q = content[items], factors[items]  # [n, T, k, ...]
-        centre = content.sum(dim=0) / (len(content) - 1)
-        clicked = session.clicked.unsqueeze(2)  # [n, T, 1, k]
-        clicks = (clicked @ torch.cat([x - centre, q], dim=3)).squeeze(2)
-        looked = (session.looked.unsqueeze(2) @ x).squeeze(2) / session.looked.sum(dim=2, keepdim=True).clamp(min=1.0)
-        gains = torch.cat([w["clicks"].expand(d), w["liking"].expand(q.shape[3])])
-        added = fading(clicks, fade) * gains  # [n, T + 1, d + r]
-        recent = fading((1 - memory) * looked, memory)
+        n, slates, _ = session.items.shape
+        d, centre = self.content.shape[1], self.content.sum(dim=0) / len(self.popularity)
+        row, slate, slot = session.looked.nonzero(as_tuple=True)  # [m]: all that was looked at
+        item, clicked = session.items[row, slate, slot], session.clicked[row, slate, slot]
+        x, q = self.content[item], self.factors[item]
+
+        def slatewise(values: Tensor) -> Tensor:
+            return values.new_zeros(n * slates, values.shape[1]).index_add(0, row * slates + slate, values).view(n, slates, values.shape[1])
+
+        clicks = fading(slatewise((x - centre) * clicked[:, None]), fade) * w["clicks"]  # [n, T + 1, d]
+        liking = fading(slatewise(q * clicked[:, None]), fade) * w["liking"]
+        mean = slatewise(x) / session.looked.sum(dim=2, keepdim=True).clamp(min=1.0)
+        recent = fading((1 - memory) * mean, memory)
         focus = w["focus"] * fade ** torch.arange(slates + 1, device=x.device)
 
-        base = w["base"] + w["taste"] * taste + w["popularity"] * popularity + (w["home"] * home) @ content[1:].T  # [n, N]
-        shown = base.gather(1, (items - 1).clamp(min=0).flatten(1)).view(n, slates, k)
-        shown = shown + (torch.cat([x, q], dim=3) @ added[:, :-1, :, None]).squeeze(3)
-        shown = shown - w["recent"] * (x @ recent[:, :-1, :, None]).squeeze(3).square()
-        under = shown[..., None] + torch.cat([focus[:-1, None, None] * x, torch.zeros_like(x[..., :1])], dim=3)  # [n, T, k, d + 1]
-        sign = session.clicked - session.skipped  # 0: not looked at
-        likely = (logsigmoid(under * sign[..., None]) * session.looked[..., None]).sum(dim=(1, 2))
-        prior = torch.cat([w["usual"] * home + self.priors * _TOPIC_UNIT, w["none"].expand(n, 1)], dim=1).log_softmax(dim=1)
-        joint = prior + likely
+        at = w["base"] + w["taste"] * taste[row, item - 1] + w["popularity"] * self.popularity[item - 1]
+        at = at + (x * (w["home"] * home[row] + clicks[row, slate])).sum(dim=1) + (q * liking[row, slate]).sum(dim=1)
+        at = at - w["recent"] * (x * recent[row, slate]).sum(dim=1).square()
+        under = at[:, None] + torch.cat([focus[slate, None] * x, torch.zeros_like(x[:, :1])], dim=1)  # [m, d + 1]
+        chance = logsigmoid(under * (2 * clicked - 1)[:, None])
+        prior = torch.cat([w["usual"] * home + self.priors * TOPIC_UNIT, w["none"].expand(n, 1)], dim=1).log_softmax(dim=1)
+        joint = prior.index_add(0, row, chance)
         total = joint.logsumexp(dim=1, keepdim=True)
-        topics = (joint - total).exp()
-
-        now = session.turns[:, None, None]
-        added = added.gather(1, now.expand(-1, -1, added.shape[2]))[:, 0]
-        recent = recent.gather(1, now.expand(-1, -1, d))[:, 0]
-        interest = added[:, :d] + focus[session.turns][:, None] * topics[:, :-1]
-        logits = base + torch.cat([interest, added[:, d:]], dim=1) @ torch.cat([content, factors], dim=1)[1:].T
-        logits = logits - w["recent"] * (recent @ content[1:].T).square()
         surprise = -total[:, 0] / session.looked.sum(dim=(1, 2)).clamp(min=1.0)
-        return Believed(logits=logits, topics=topics, interest=interest, recent=recent, surprise=surprise)
+
+        with torch.no_grad():
+            user, now = torch.arange(n, device=x.device), session.turns
+            topics, late = (joint - total).exp(), recent[user, now]
+            interest = clicks[user, now] + focus[now, None] * topics[:, :-1]
+            items = torch.cat([self.content, self.factors], dim=1)[1:]
+            logits = torch.cat([w["home"] * home + interest, liking[user, now]], dim=1) @ items.T
+            logits += w["base"] + w["taste"] * taste + w["popularity"] * self.popularity
+            logits -= w["recent"] * (late @ items[:, :d].T).square()
+        return Believed(logits=logits, topics=topics, interest=interest, recent=late, surprise=surprise)

@@ -41,7 +41,7 @@ class Sizes:
     """Items that the transformer reads."""
     layers: int = 1
     attention_heads: int = 2
-    scale: float = 1.0
+    scale: float = 4.0
     """What the log-odds of a click are multiplied with at first: the less, the more is explored."""
 
 
@@ -71,11 +71,9 @@ class ItemScorer(nn.Module):  # type: ignore[misc]  # torch's types are not foll
         self.heads, self.catalog = heads, knowledge.catalog
         self._past = PastTable(knowledge)
         n_items, d = knowledge.features.shape
-        for name, values in (("content", knowledge.features), ("factors", knowledge.factors)):
-            padded = torch.cat([torch.zeros(1, values.shape[1]), torch.as_tensor(values)])
-            self.register_buffer(name, padded, persistent=False)
-        self.register_buffer("popularity", torch.as_tensor(knowledge.popularity), persistent=False)
-        self.belief = Belief(d)
+        tables = (torch.as_tensor(part) for part in (knowledge.features, knowledge.factors))
+        content, factors = (torch.cat([torch.zeros_like(part[:1]), part]) for part in tables)
+        self.belief = Belief(content, factors, torch.as_tensor(knowledge.popularity))
         self.encoder = SessionEncoder(
             features=d,
             profile=profile,
@@ -85,6 +83,7 @@ class ItemScorer(nn.Module):  # type: ignore[misc]  # torch's types are not foll
             layers=sizes.layers,
             attention_heads=sizes.attention_heads,
         )
+        self.register_buffer("gains", torch.tensor(list(WIDE.values())), persistent=False)
         start = torch.tensor([sizes.scale * (name == "click") / gain for name, gain in WIDE.items()])
         self.wide = nn.Parameter(start.repeat(heads, 1))
         self.shift = nn.Linear(sizes.width, heads * len(WIDE), bias=False)
@@ -98,27 +97,21 @@ class ItemScorer(nn.Module):  # type: ignore[misc]  # torch's types are not foll
     def forward(self, seen: Seen) -> Scored:
         """Scores, state and surprise."""
         session, believed = self._believed(seen)
-        state = self.encoder(seen, self.content, session, believed.detached())
-        n, items = len(state), self.content[1:]
-        shifted = self.shift(state).view(n, self.heads, -1) * _SHIFT
-        weight = {name: w * WIDE[name] for name, w in zip(WIDE, (self.wide + shifted).unbind(2), strict=True)}  # [n, heads]
+        state = self.encoder(seen, self.belief.content, session, believed)
+        n, items = len(state), self.belief.content[1:]
+        recent = believed.recent @ items.T
+        columns = torch.stack([believed.logits, self.belief.popularity.expand(n, -1), recent, recent.square()], dim=1)  # [n, len(WIDE), N]
+        shifted = self.wide + self.shift(state).view(n, self.heads, -1) * _SHIFT
         toward = self.toward(state).view(n, self.heads, -1) * _TOWARD
         deep = self.query(state).view(n, self.heads, -1)
         scores = torch.cat([toward, deep], dim=2) @ torch.cat([items, self.items], dim=1).T
-        recent = believed.recent.detach() @ items.T
-        for name, column in (
-            ("click", believed.logits.detach()),
-            ("popularity", self.popularity.expand(n, -1)),
-            ("recent", recent),
-            ("recent_squared", recent.square()),
-        ):
-            scores = torch.addcmul(scores, weight[name][..., None], column[:, None])
+        scores = torch.baddbmm(scores, shifted * self.gains, columns)
         return Scored(scores=scores + self.met(seen)[:, None] * MET, state=state, surprise=believed.surprise)
 
     def state(self, seen: Seen) -> Tensor:
         """The state alone ``[n, width]``."""
         session, believed = self._believed(seen)
-        return self.encoder(seen, self.content, session, believed.detached())
+        return self.encoder(seen, self.belief.content, session, believed)
 
     def fits(self, seen: Seen) -> Tensor:
         """Which items fit the instruction in force, bool ``[n, N]``."""
@@ -132,12 +125,12 @@ class ItemScorer(nn.Module):  # type: ignore[misc]  # torch's types are not foll
     def met(self, seen: Seen) -> Tensor:
         """Which items the user has met, float ``[n, N]``."""
         history = seen["history"].long()
-        return torch.zeros(len(history), len(self.content), device=history.device).scatter_(1, history, 1.0)[:, 1:]
+        return torch.zeros(len(history), len(self.belief.content), device=history.device).scatter_(1, history, 1.0)[:, 1:]
 
     def _believed(self, seen: Seen) -> tuple[SessionItems, Believed]:
         session = session_of(seen)
         taste, home = self._past(seen)
-        return session, self.belief(session, taste, home, self.popularity, self.content, self.factors)
+        return session, self.belief(session, taste, home)
 
 
 class PastTable:

@@ -50,7 +50,8 @@ def session_of(seen: Seen) -> SessionItems:
     k = seen["slate"].shape[1]
     used = (seen["history_acts"] >= Act.UNSEEN).any(dim=0).nonzero()[:, 0]  # the same columns for all users
     first = int(used[0]) if len(used) else seen["history"].shape[1]  # up to the end, or the order of a sum would hang on the others
-    items, acts = (seen[name][:, first:].reshape(len(seen[name]), (seen[name].shape[1] - first) // k, k) for name in ("history", "history_acts"))
+    n, h = seen["history"].shape
+    items, acts = (seen[name][:, first:].reshape(n, (h - first) // k, k) for name in ("history", "history_acts"))
     return SessionItems(
         items=items.long(),
         clicked=(acts >= Act.CLICKED).float(),
