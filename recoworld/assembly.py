@@ -23,9 +23,8 @@ def make_world(config: WorldConfig | None = None, **settings: Any) -> World:
     The data set and the fitted simulator are kept for the next call. Raises ConfigError, UnknownName, DatasetError.
     """
     config = config or WorldConfig.of(**settings)
-    dataset, split, simulator = _people(
-        config.dataset, config.data_dir, config.split_seed, config.simulator, json.dumps(config.simulator_config, sort_keys=True)
-    )
+    settings_of = json.dumps(_simulator_settings(config), sort_keys=True)
+    dataset, split, simulator = _people(config.dataset, config.data_dir, config.split_seed, config.simulator, settings_of)
     return World(
         dataset,
         split,
@@ -38,12 +37,24 @@ def make_world(config: WorldConfig | None = None, **settings: Any) -> World:
     )
 
 
+def _simulator_settings(config: WorldConfig) -> dict[str, Any]:
+    """The simulator's own settings. Raises ConfigError where `llm` is said twice, differently."""
+    own = config.simulator_config
+    if config.llm is None:
+        return own
+    if own.get("llm", config.llm) != config.llm:
+        raise ConfigError(f"llm: got {config.llm!r} and simulator_config['llm'] = {own['llm']!r}; expected one of them")
+    return {**own, "llm": config.llm}
+
+
 @lru_cache(maxsize=2)
 def _people(dataset: str, data_dir: str | None, seed: int, simulator: str, settings: str) -> tuple[Dataset, Split, UserSimulator]:
     data = load_dataset(dataset, data_dir=data_dir)
     split = data.split(seed=seed)
     build: Any = SIMULATORS[simulator]
     makes: bool = isfunction(build) or isclass(build)
+    if not makes and "llm" in json.loads(settings):
+        raise ConfigError(f"llm: simulator {simulator!r} is made already; expected a function that takes settings")
     people = build(data, split, json.loads(settings), cached=cached_arrays) if makes else build
     if not isinstance(people, UserSimulator):
         got = type(people).__name__

@@ -7,6 +7,7 @@
      |- InvalidSlate      (ValueError)   a slate of the wrong length, range or type, or with repeated items
      |- SessionOver       (RuntimeError) a step after the user has left or the session was cut
      |- TrainingFailed    (RuntimeError) training cannot go on: a runner raised an error, or numbers are no longer finite
+     |- LanguageModelError (RuntimeError) a language model that cannot be loaded or reached, after all tries
      |- MissingExtra      (ImportError)  an optional dependency is not installed; says what to install
      '- DatasetError
          |- DataMissing                  the files are not there
@@ -65,6 +66,10 @@ class SessionOver(RecoWorldError, RuntimeError):
 
 class TrainingFailed(RecoWorldError, RuntimeError):
     """Training cannot go on: an env runner or learner raised an error, or a return or loss is not finite."""
+
+
+class LanguageModelError(RecoWorldError, RuntimeError):
+    """A language model that cannot answer: what was tried, what came back, and what to do. Replies that came before are not lost."""
 
 
 class MissingExtra(RecoWorldError, ImportError):

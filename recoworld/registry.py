@@ -90,8 +90,28 @@ CORPORA = Registry(
 )
 """Functions ``load(*, data_dir: str | None = None) -> Corpus``."""
 
-SIMULATORS = Registry("simulator", {"behavioral": "recoworld.simulators.behavioral:build"})
+SIMULATORS = Registry(
+    "simulator",
+    {
+        "behavioral": "recoworld.simulators.behavioral:build",
+        "llm": "recoworld.simulators.llm:build",
+    },
+)
 """Functions ``build(dataset, split, config: dict) -> UserSimulator``."""
+
+LANGUAGE_MODELS = Registry(
+    "language model",
+    {
+        "local": "recoworld.llm.local:open_local",
+        "openai": "recoworld.llm.http:open_openai",
+        "openvino": "recoworld.llm.openvino:open_openvino",
+        "replay": "recoworld.llm.record:open_replay",
+        "scripted": "recoworld.llm.scripted:open_scripted",
+        "transformers": "recoworld.llm.transformers:open_transformers",
+        "vllm": "recoworld.llm.vllm:open_vllm",
+    },
+)
+"""Functions ``open(what: str, **settings) -> LanguageModel``; `what` is the text behind the colon in "openai:gpt-4o-mini", "" if there is none."""
 
 POLICIES = Registry(
     "policy",

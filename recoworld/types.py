@@ -110,6 +110,8 @@ class Feedback(Batch):
     """The same as one array, as in `History.response`, from simulators that have it at hand ``[n, k, 6]``."""
     rationale: NDArray[np.object_] | None = None
     """Why, in words ``[n]`` of str, from users who think in words."""
+    tokens: NDArray[np.int64] | None = None
+    """Prompt and completion tokens that the reply took ``[n, 2]``, from users who think in words."""
 
     @property
     def skipped(self) -> Bools:

@@ -639,3 +639,22 @@ def test_settings_of_the_algorithm_and_its_runner_are_checked_early(ray_here: No
         algorithm_config(tiny(settings__lr=-1))
     with pytest.raises(ConfigError, match=r"UnheardRunner: expected .*Loud"):
         algorithm_config(tiny(algorithm="fakes_training:UNHEARD"))
+
+
+# What is kept.
+
+
+@pytest.mark.parametrize(("keep", "same_as"), [("best", 1), ("last", 3)])
+def test_validation_users_choose_the_policy(rllib: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: str, same_as: int) -> None:
+    from recoworld.training.run import train
+
+    means = {0: 1.0, 1: 5.0, 2: 3.0, 3: 4.0}
+    monkeypatch.setattr("recoworld.training.final.point", lambda config, module: {"mean": measured.pop(0), "low": None, "high": None})
+    weights = {}
+    for name, iterations in (("run", 3), ("as then", same_as)):
+        measured = [means[i] for i in range(iterations + 1)]
+        train(tiny(iterations=iterations, evaluate_every=1, evaluation__keep=keep if name == "run" else "last"), tmp_path / name)
+        weights[name] = (tmp_path / name / "policy" / "weights.npz").read_bytes()
+    assert weights["run"] == weights["as then"]
+    kept = json.loads((tmp_path / "run" / "final.json").read_text())["after_training"]
+    assert (kept["iteration"], kept["mean"]) == (same_as, means[same_as])

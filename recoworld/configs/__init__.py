@@ -38,6 +38,8 @@ class WorldConfig(BaseModel):
     """A name in `recoworld.registry.SIMULATORS` or "module:function"."""
     simulator_config: dict[str, Any] = Field(default_factory=dict)
     """Coefficients that differ from the simulator's defaults."""
+    llm: str | None = None
+    """The language model of a simulator that uses one, e.g. "openai:gpt-4o-mini"; the same as ``simulator_config={"llm": ...}``."""
 
     @classmethod
     def of(cls, preset: str | None = None, **settings: Any) -> WorldConfig:

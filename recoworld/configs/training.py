@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -75,8 +75,10 @@ class Cluster(_Part):
 
 
 class Points(_Part):
-    """The learning curve: sessions of validation users."""
+    """The learning curve: sessions of validation users, who also choose which of the policies on the curve is kept."""
 
+    keep: Literal["best", "last"] = "best"
+    """The policy of the highest point, or of the last."""
     users: Annotated[int, Field(ge=1)] = 200
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
 

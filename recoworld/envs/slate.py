@@ -33,7 +33,8 @@ class SlateEnv(gym.Env[dict[str, NDArray[Any]], NDArray[np.int64]]):
     chooses one.
     **End** `terminated` when the user leaves, `truncated` after `max_turns` slates.
 
-    **Info** ``user`` (its id), ``reward_parts``, ``instruction``: what the user said in reply to this slate, "" for nothing.
+    **Info** ``user`` (its id), ``reward_parts``, ``instruction``: what the user said in reply to this slate, "" for nothing; from a user
+    played by a language model also ``tokens``: prompt and completion tokens of the reply, int64 ``[2]``.
 
     **Arguments** those of `recoworld.configs.WorldConfig` (dataset, users, slate_size, max_turns, reward, simulator_config, ...), and
     config: a preset's name or a YAML file with such settings; on_invalid: "raise" InvalidSlate for a slate that cannot be shown, or
@@ -109,11 +110,13 @@ class SlateEnv(gym.Env[dict[str, NDArray[Any]], NDArray[np.int64]]):
         truncated = bool(self.world.cut[0]) and not terminated
         self._over = terminated or truncated
         instruction = turn.feedback.instruction
-        info = {
+        info: dict[str, Any] = {
             "user": self._user,
             "reward_parts": dict(zip(self.world.reward.names, turn.parts[0].tolist(), strict=True)),
             "instruction": sentence(instruction, 0, self.world.catalog) if instruction.kind[0] else "",
         }
+        if turn.feedback.tokens is not None:
+            info["tokens"] = turn.feedback.tokens[0].copy()
         if self.render_mode == "human":
             self.render()
         return self._observation(), float(turn.reward[0]) - (0.0 if cost is None else float(cost[0])), terminated, truncated, info

@@ -25,8 +25,9 @@ class SlateVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]):
     "SameStep" (replaced at once; the last observation and info are ``infos["final_obs"]`` and ``infos["final_info"]``, marked by
     ``infos["_final_obs"]``), as in Gymnasium. The other arguments are those of `SlateEnv`.
 
-    **Infos** ``user`` ids ``[n]``, ``reward_parts``: name -> float32 ``[n]``, ``instruction``: what each user said in reply, str ``[n]``.
-    Each comes with its mask, ``_user`` and so on.
+    **Infos** ``user`` ids ``[n]``, ``reward_parts``: name -> float32 ``[n]``, ``instruction``: what each user said in reply, str ``[n]``;
+    from users played by a language model also ``tokens``, those of prompt and completion, int64 ``[n, 2]``. Each comes with its mask,
+    ``_user`` and so on.
     """
 
     def __init__(
@@ -112,11 +113,16 @@ class SlateVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]):
         spoken = np.full(self.num_envs, "", dtype=object)
         talking = np.flatnonzero(said.kind)
         spoken[talking] = sentences(said, talking, self.world.catalog)
+        tokens = None if turn.feedback.tokens is None else turn.feedback.tokens.copy()
         if stale.any():
             rows = np.flatnonzero(stale)
             self._open(rows)
             rewards[rows], terminated[rows], truncated[rows], parts[rows], spoken[rows] = 0.0, False, False, 0.0, ""
+            if tokens is not None:
+                tokens[rows] = 0
         infos = self._infos(parts, spoken)
+        if tokens is not None:
+            infos["tokens"], infos["_tokens"] = tokens, self._everyone.copy()
         ended = terminated | truncated
         if self.autoreset_mode == AutoresetMode.SAME_STEP:
             rows = np.flatnonzero(ended)

@@ -2,7 +2,8 @@
 
 from recoworld.testing.datasets import DatasetTests
 from recoworld.testing.envs import EnvTests
+from recoworld.testing.language_models import LanguageModelTests
 from recoworld.testing.recommenders import RecommenderTests
 from recoworld.testing.simulators import SimulatorTests
 
-__all__ = ["DatasetTests", "EnvTests", "RecommenderTests", "SimulatorTests"]
+__all__ = ["DatasetTests", "EnvTests", "LanguageModelTests", "RecommenderTests", "SimulatorTests"]

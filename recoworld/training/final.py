@@ -45,6 +45,16 @@ def point(config: TrainConfig, module: Any) -> Record:
     return {"mean": interval.mean, "low": low, "high": high, "turns": float(table.turns.mean())}
 
 
+def best(curve: list[Record]) -> Record:
+    """The point of the highest mean, the later of two equal ones: validation users choose among the policies of a run."""
+    return max(reversed(curve), key=lambda point: point["mean"])
+
+
+def kept(config: TrainConfig, curve: list[Record]) -> Record:
+    """The point whose policy is kept."""
+    return best(curve) if config.evaluation.keep == "best" else curve[-1]
+
+
 def opponents(config: TrainConfig) -> tuple[list[str], list[str]]:
     """The policies to be held against, and a note for each that is not installed. Raises UnknownName, ConfigError."""
     names, notes = [], []
@@ -81,7 +91,7 @@ def judge(
         "env_steps": reached.env_steps,
         "iterations": reached.iteration,
         "before_training": curve[0] | {"users": "validation"} if curve else None,
-        "after_training": curve[-1] | {"users": "validation"} if curve else None,
+        "after_training": kept(config, curve) | {"users": "validation"} if curve else None,
         "seed": config.seed,
         "machine": {
             "cores": os.cpu_count(),

@@ -123,7 +123,7 @@ class _Run:
 
     def go(self) -> None:
         """Until it is time to stop."""
-        from recoworld.training.export import export
+        from recoworld.training.export import POLICY, export
 
         while True:
             over = self._share() >= 1
@@ -135,7 +135,8 @@ class _Run:
                 self._iterate()
             if self.reached.iteration % self.config.checkpoint_every == 0 or self._share() >= 1:
                 self._checkpoints.save(self.algorithm, self.reached)
-        export(self.config, self.algorithm, self.out)
+        if self.config.evaluation.keep == "last" or not (self.out / POLICY).exists():
+            export(self.config, self.algorithm, self.out)
 
     def close(self) -> None:
         """End the runners."""
@@ -180,8 +181,8 @@ class _Run:
         self.watcher.iteration(record, self._share())
 
     def _evaluate(self) -> None:
-        from recoworld.training.export import live_module
-        from recoworld.training.final import point
+        from recoworld.training.export import export, live_module
+        from recoworld.training.final import best, point
 
         figures = point(self.config, live_module(self.algorithm))
         seconds = time.perf_counter() - self._start
@@ -191,6 +192,8 @@ class _Run:
             "seconds": round(seconds, 3),
             **figures,
         }
+        if self.config.evaluation.keep == "best" and best([*self.curve.records, record]) is record:
+            export(self.config, self.algorithm, self.out)  # first, for a run that is killed here measures the point again
         self.curve.add(record)
         self._events.add("validation", record)
         self.watcher.point(record)

@@ -21,14 +21,14 @@ from recoworld.policies.neural.session import Seen, SessionItems, past_of, sessi
 
 MET = -1e4
 """What an item already met scores less: never chosen while an unmet one is left."""
-WIDE = {"click": 30.0, "popularity": 30.0, "recent": 300.0, "recent_squared": 600.0}
+WIDE = {"click": 30.0, "popularity": 30.0, "recent": 100.0, "recent_squared": 200.0}
 """The wide part's quantities: log-odds of a click by the belief, popularity, the product of the item's content with what was seen of late,
-and its square: boredom is not linear. A weight is its parameter times the number here, about 100 over the quantity's standard deviation
+and its square: boredom is not linear. A weight is its parameter times the number here, some 30 over the quantity's standard deviation
 among items: Adam moves all parameters by about the learning rate, and these have further to go than those of the deep part."""
 _SHIFT = 0.01
 """By how much less the session may shift those weights than they move themselves."""
-_TOWARD = 10.0
-"""What the state says of contents, in units of a weight."""
+_LEAN = 10.0
+"""Unit of the weights of contents that are the same in all sessions."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +88,7 @@ class ItemScorer(nn.Module):  # type: ignore[misc]  # torch's types are not foll
         self.wide = nn.Parameter(start.repeat(heads, 1))
         self.shift = nn.Linear(sizes.width, heads * len(WIDE), bias=False)
         self.query = nn.Linear(sizes.width, heads * sizes.width, bias=False)
+        self.lean = nn.Parameter(torch.zeros(heads, d))
         self.toward = nn.Linear(sizes.width, heads * d, bias=False)
         self.items = nn.Parameter(torch.randn(n_items, sizes.width, generator=torch.Generator().manual_seed(0)) / sizes.width**0.5)
         nn.init.zeros_(self.shift.weight)
@@ -102,7 +103,7 @@ class ItemScorer(nn.Module):  # type: ignore[misc]  # torch's types are not foll
         recent = believed.recent @ items.T
         columns = torch.stack([believed.logits, self.belief.popularity.expand(n, -1), recent, recent.square()], dim=1)  # [n, len(WIDE), N]
         shifted = self.wide + self.shift(state).view(n, self.heads, -1) * _SHIFT
-        toward = self.toward(state).view(n, self.heads, -1) * _TOWARD
+        toward = self.lean * _LEAN + self.toward(state).view(n, self.heads, -1)
         deep = self.query(state).view(n, self.heads, -1)
         scores = torch.cat([toward, deep], dim=2) @ torch.cat([items, self.items], dim=1).T
         scores = torch.baddbmm(scores, shifted * self.gains, columns)

@@ -1,0 +1,308 @@
+"""vLLM in this process: one engine, whole batches, prefix cache, grammars by xgrammar.
+
+    make_model("vllm:Qwen/Qwen3-8B")                      # a hub's name or a folder
+    make_model("vllm:my/folder", engine="async")          # several threads' batches run together
+
+A reply's seed is its own, but sums of floating point depend on who else is computed with it: about one reply in fifty differs between
+batches of 1 and 64 with bfloat16 on a processor. Record replies where the same bytes are wanted again.
+
+Of vLLM 0.32: `RequestOutput.prompt_logprobs` is asked with the prefix cache, which vLLM leaves out by default, as rows of cached tokens are
+garbage; only the continuation's rows are read here.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from recoworld.errors import ConfigError, LanguageModelError, MissingExtra
+from recoworld.llm.grammar import reply_regex
+from recoworld.llm.loop import Batch, Job, Loop
+from recoworld.llm.model import Completion, Likelihood, OnReply, Prompt, Sampling, Schema, Usage
+
+try:
+    from vllm import LLM, AsyncEngineArgs, SamplingParams
+    from vllm.config import StructuredOutputsConfig
+    from vllm.inputs import TokensPrompt
+    from vllm.renderers import ChatParams
+    from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
+    from vllm.v1.engine.async_llm import AsyncLLM
+except ModuleNotFoundError as missing:
+    _missing: ModuleNotFoundError | None = missing
+else:
+    _missing = None
+
+DEFAULT = Sampling()
+Request = tuple[Any, Any]
+"""What vLLM makes of a prompt, and its SamplingParams."""
+OnOutput = Callable[[int, Any], None]
+"""Called with a request's place and its `vllm.RequestOutput`."""
+
+
+def open_vllm(
+    what: str,
+    *,
+    engine: str = "offline",
+    dtype: str = "auto",
+    max_model_len: int | None = None,
+    gpu_memory_utilization: float = 0.9,
+    tensor_parallel_size: int = 1,
+    enforce_eager: bool = False,
+    **settings: Any,
+) -> VLLMModel:
+    """A model of a hub, or of a folder, in vLLM.
+
+    `engine` is "offline" (batches of several threads wait for each other) or "async" (they run together). `max_model_len` is the longest
+    prompt and reply in tokens, the model's own if None. Other settings are those of `vllm.EngineArgs`.
+
+    Raises ConfigError, LanguageModelError where the engine does not start, and MissingExtra.
+    """
+    if _missing is not None:
+        raise MissingExtra("vllm", "vllm", f"language model 'vllm:{what}'") from _missing
+    if not what:
+        raise ConfigError("language model 'vllm:' names no model; expected vllm:FOLDER or vllm:HUB/NAME")
+    if engine not in _ENGINES:
+        raise ConfigError(f"engine of language model 'vllm:{what}' is {engine!r}; expected one of {', '.join(_ENGINES)}")
+    folder = Path(what).expanduser()
+    arguments = {
+        "model": str(folder) if folder.is_dir() else what,
+        "dtype": dtype,
+        "max_model_len": max_model_len,
+        "gpu_memory_utilization": gpu_memory_utilization,
+        "tensor_parallel_size": tensor_parallel_size,
+        "enforce_eager": enforce_eager,
+        "enable_prefix_caching": True,
+        "disable_log_stats": True,
+        "structured_outputs_config": StructuredOutputsConfig(backend="xgrammar", disable_any_whitespace=True),
+        **settings,
+    }
+    try:
+        running = _ENGINES[engine](arguments)
+    except Exception as error:
+        raise LanguageModelError(f"vLLM cannot run {what!r}: {type(error).__name__}: {error}") from error
+    return VLLMModel(f"vllm:{folder.name if folder.is_dir() else what}", running)
+
+
+class VLLMModel:
+    """A `LanguageModel` over an engine of vLLM; `name` is a folder's last part, so that a record stays good when the folder moves."""
+
+    def __init__(self, name: str, engine: _Offline | _Async) -> None:
+        self.name, self._engine = name, engine
+        self._rendering = threading.Lock()
+
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        schema: Schema | None = None,
+        sampling: Sampling = DEFAULT,
+        on_reply: OnReply | None = None,
+    ) -> list[Completion]:
+        """See `LanguageModel.generate`."""
+        # Not as JSON: xgrammar 0.2.8 allows a space after each comma there, and small models fill pages with it.
+        held = None if schema is None else StructuredOutputsParams(regex=reply_regex(schema))
+        # Rendered one by one, as the engine begins with the first.
+        requests = ((self._rendered(prompt), _sampling(prompt, sampling, held)) for prompt in prompts)
+        replies: dict[int, Completion] = {}
+
+        def done(place: int, output: Any) -> None:
+            replies[place] = _completion(output)
+            if on_reply is not None:
+                on_reply(place, replies[place])
+
+        self._engine.run(requests, done)
+        return [replies[place] for place in range(len(prompts))]
+
+    def score(
+        self, prompts: Sequence[Prompt], continuations: Sequence[Sequence[str]], *, on_reply: OnReply | None = None
+    ) -> list[tuple[Likelihood, ...]]:
+        """See `LanguageModel.score`: one request a continuation, of which the prefix cache leaves little to compute."""
+        if len(prompts) != len(continuations):
+            raise ConfigError(f"{len(prompts)} prompts and {len(continuations)} lists of continuations; expected as many")
+        likelihoods: list[list[Likelihood | None]] = [[None] * len(texts) for texts in continuations]
+        owners: list[tuple[int, int, int]] = []
+        requests: list[Request] = []
+        for i, (prompt, texts) in enumerate(zip(prompts, continuations, strict=True)):
+            before = self._rendered(prompt)["prompt_token_ids"]
+            for j, text in enumerate(texts):
+                owners.append((i, j, len(before)))
+                requests.append((TokensPrompt(prompt_token_ids=[*before, *self._tokens(text)]), _scoring(cached=True)))
+        again: list[int] = []
+
+        def done(place: int, output: Any) -> None:
+            i, j, start = owners[place]
+            if (output.num_cached_tokens or 0) >= start and len(output.prompt_token_ids) > start:
+                again.append(place)
+                return
+            likelihoods[i][j] = _likelihood(output, start)
+            if on_reply is not None and None not in likelihoods[i]:
+                on_reply(i, tuple(likelihoods[i]))
+
+        if on_reply is not None:
+            for i, texts in enumerate(continuations):
+                if not texts:
+                    on_reply(i, ())
+        self._engine.run(requests, done)
+        # Those whose continuation was in the cache, too, from an earlier call.
+        repeated = [(requests[place][0], _scoring(cached=False)) for place in again]
+        places = again.copy()
+        self._engine.run(repeated, lambda place, output: done(places[place], output))
+        return [tuple(one for one in each if one is not None) for each in likelihoods]
+
+    def close(self) -> None:
+        """End the engine and its processes; twice is fine."""
+        self._engine.close()
+
+    def _rendered(self, prompt: Prompt) -> Any:
+        """A conversation in the model's chat template, with its token ids."""
+        template = {"add_generation_prompt": True, "continue_final_message": False, "tools": None, "tokenize": False}
+        try:
+            with self._rendering:
+                _, (rendered,) = self._engine.renderer.render_chat([list(prompt.messages)], ChatParams(chat_template_kwargs=template))
+        except ValueError as error:
+            raise LanguageModelError(f"{self.name} cannot take a prompt: {error}") from error
+        return rendered
+
+    def _tokens(self, text: str) -> list[int]:
+        with self._rendering:
+            return list(self._engine.renderer.get_tokenizer().encode(text, add_special_tokens=False))
+
+
+class _Offline:
+    """`vllm.LLM`, stepped until a batch is done."""
+
+    def __init__(self, arguments: dict[str, Any]) -> None:
+        self._llm: Any = LLM(**arguments)
+        self.renderer = self._llm.renderer
+        self._names, self._lock = itertools.count(), threading.Lock()
+
+    def run(self, requests: Iterable[Request], on_output: OnOutput) -> None:
+        """Tell each output as soon as it is finished. Raises LanguageModelError."""
+        places: dict[str, int] = {}
+        with self._lock:
+            if self._llm is None:
+                raise LanguageModelError("the language model was closed; make a new one")
+            engine = self._llm.llm_engine
+            try:
+                for place, (prompt, params) in enumerate(requests):
+                    name = str(next(self._names))
+                    _heard(engine.add_request, name, prompt, params)
+                    places[name] = place
+                while places:
+                    for output in _heard(engine.step):
+                        if output.finished and output.request_id in places:
+                            on_output(places.pop(output.request_id), output)
+            except BaseException:
+                engine.abort_request(list(places))
+                raise
+
+    def close(self) -> None:
+        with self._lock:
+            if self._llm is not None:
+                self._llm.llm_engine.engine_core.shutdown()
+                self._llm = None
+
+
+class _Async:
+    """`vllm.v1.engine.async_llm.AsyncLLM` in a loop of its own."""
+
+    def __init__(self, arguments: dict[str, Any]) -> None:
+        self._loop = Loop("recoworld-vllm")
+        self._names = itertools.count()
+
+        async def start() -> Any:
+            return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
+
+        try:
+            self._engine = self._loop.run(start())
+        except BaseException:
+            self._loop.close()
+            raise
+        self.renderer = self._engine.renderer
+
+    def run(self, requests: Iterable[Request], on_output: OnOutput) -> None:
+        """Tell each output as soon as it is finished. Raises LanguageModelError."""
+
+        def job(prompt: Any, params: Any) -> Job:
+            async def one(batch: Batch) -> Any:
+                try:
+                    outputs = [output async for output in self._engine.generate(prompt, params, f"r{next(self._names)}")]
+                except Exception as error:
+                    raise _failed(error) from error
+                return outputs[-1]
+
+            return one
+
+        self._loop.gather([job(*request) for request in requests], on_output)
+
+    def close(self) -> None:
+        if not self._loop.closed:
+
+            async def end() -> None:
+                self._engine.shutdown()
+
+            self._loop.run(end())
+            self._loop.close()
+
+
+_ENGINES: dict[str, Callable[[dict[str, Any]], Any]] = {"offline": _Offline, "async": _Async}
+
+
+def _heard(call: Callable[..., Any], *arguments: Any) -> Any:
+    """What a call of the engine gives; its errors are ours."""
+    try:
+        return call(*arguments)
+    except Exception as error:
+        raise _failed(error) from error
+
+
+def _failed(error: Exception) -> LanguageModelError:
+    hint = "shorten the prompt, or raise max_model_len" if "length" in str(error) else "if the engine died, make a new model"
+    return LanguageModelError(f"vLLM failed: {type(error).__name__}: {error}; {hint}")
+
+
+def _sampling(prompt: Prompt, sampling: Sampling, held: Any) -> Any:
+    return SamplingParams(
+        max_tokens=sampling.max_tokens,
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        seed=prompt.seed,
+        logprobs=0,
+        structured_outputs=held,
+        output_kind=RequestOutputKind.FINAL_ONLY,
+    )
+
+
+def _scoring(*, cached: bool) -> Any:
+    # Without detokenize=False, vLLM looks up the words of the garbage in the rows of cached tokens.
+    return SamplingParams(
+        max_tokens=1,
+        temperature=0.0,
+        prompt_logprobs=0,
+        detokenize=False,
+        skip_reading_prefix_cache=not cached,
+        output_kind=RequestOutputKind.FINAL_ONLY,
+    )
+
+
+def _completion(output: Any) -> Completion:
+    said = output.outputs[0]
+    ids = tuple(map(int, said.token_ids))
+    return Completion(
+        text=said.text,
+        finish="length" if said.finish_reason == "length" else "stop",
+        usage=Usage(prompt=len(output.prompt_token_ids), cached=output.num_cached_tokens or 0, completion=len(ids)),
+        prompt_ids=tuple(map(int, output.prompt_token_ids)),
+        token_ids=ids,
+        logprobs=tuple(float(row[token].logprob) for row, token in zip(said.logprobs, ids, strict=True)),
+    )
+
+
+def _likelihood(output: Any, start: int) -> Likelihood:
+    """Of the tokens from `start` on."""
+    ids = output.prompt_token_ids
+    total = sum(float(output.prompt_logprobs[at][ids[at]].logprob) for at in range(start, len(ids)))
+    return Likelihood(logprob=total, tokens=len(ids) - start)

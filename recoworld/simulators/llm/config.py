@@ -1,0 +1,80 @@
+"""Every setting of the language-model user."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from recoworld.errors import ConfigError, UnknownName
+from recoworld.llm.model import LanguageModel
+
+Representation = Literal["text", "images", "semantic_ids"]
+
+
+class LLMUserConfig(BaseModel):
+    """Settings of `recoworld.simulators.llm`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
+
+    # the model
+    llm: Any = "local"
+    """What `recoworld.llm.make.make_model` takes: "local", "openai:gpt-4o-mini", "vllm:Qwen/...", "scripted", ..., or a `LanguageModel`."""
+    llm_config: dict[str, Any] = Field(default_factory=dict)
+    """Settings of that model's backend, e.g. ``{"device": "cuda"}``."""
+    record: Path | None = None
+    """File in which every reply is kept, so that none is asked for twice and the run can be repeated without the model."""
+    temperature: Annotated[float, Field(ge=0, le=5)] = 0.8
+    max_tokens: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    """Of one reply; None for two fifths of the characters of the longest one."""
+    retries: Annotated[int, Field(ge=0, le=5)] = 1
+    """How often a reply that cannot be read is asked for anew, with what was wrong."""
+
+    # the prompt
+    prompts: Path | None = None
+    """Folder with Jinja2 files in place of the shipped ones (system.j2, turn.j2, retry.j2), or of some of them."""
+    representation: Representation = "text"
+    """How items are shown: their words; the same with images or captions from `images`; codes from ``Catalog.semantic_ids`` for titles."""
+    images: str | None = None
+    """ "module:function" of an item's index that gives the URL of its image (http, https or data), a caption, or None."""
+    history_items: Annotated[int, Field(ge=0, le=200)] = 8
+    """Titles of the user's log that it knows by heart: so many liked ones, half as many disliked ones and latest ones."""
+    memory_tokens: Annotated[int, Field(ge=0, le=100_000)] = 240
+    """What may be remembered of the session, counted as a quarter of its characters."""
+
+    # the reply
+    thought_length: Annotated[int, Field(ge=1, le=1000)] = 48
+    """Characters of the thought on an item at most."""
+
+    # the person
+    focus: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Share of sessions that begin with a genre in mind."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Of the traits that a person keeps for life."""
+
+    @field_validator("llm")
+    @classmethod
+    def _is_a_model(cls, value: Any) -> Any:
+        if (isinstance(value, str) and value) or isinstance(value, LanguageModel):
+            return value
+        raise ValueError("expected the name of a language model, or one")
+
+    @classmethod
+    def of(cls, settings: dict[str, Any] | LLMUserConfig | None) -> LLMUserConfig:
+        """A config out of overrides. Raises ConfigError that names the setting, with a suggestion for a misspelt one."""
+        if isinstance(settings, cls):
+            return settings
+        for key in settings or {}:
+            if key not in cls.model_fields:
+                raise ConfigError(str(UnknownName("setting of the language-model user", key, cls.model_fields)))
+        try:
+            config = cls.model_validate(settings or {})
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "settings"
+            raise ConfigError(f"language-model user: {where} = {first['input']!r}: {first['msg']}") from None
+        if (config.representation == "images") != (config.images is not None):
+            got = f"representation={config.representation!r}, images={config.images!r}"
+            raise ConfigError(f"language-model user: got {got}; expected representation='images' with images='module:function', or neither")
+        return config
