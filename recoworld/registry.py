@@ -94,7 +94,10 @@ SIMULATORS = Registry(
     "simulator",
     {
         "behavioral": "recoworld.simulators.behavioral:build",
+        "distilled": "recoworld.simulators.distilled:build",
+        "hybrid": "recoworld.simulators.hybrid:build",
         "llm": "recoworld.simulators.llm:build",
+        "llm-score": "recoworld.simulators.scored:build",
     },
 )
 """Functions ``build(dataset, split, config: dict) -> UserSimulator``."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from recoworld.errors import ConfigError, UnknownName
 
@@ -40,6 +40,12 @@ class WorldConfig(BaseModel):
     """Coefficients that differ from the simulator's defaults."""
     llm: str | None = None
     """The language model of a simulator that uses one, e.g. "openai:gpt-4o-mini"; the same as ``simulator_config={"llm": ...}``."""
+
+    @model_serializer(mode="wrap")
+    def _serialized(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without `llm` where there is none: what was kept before it existed stays comparable."""
+        out: dict[str, Any] = handler(self)
+        return out if self.llm is not None else {name: value for name, value in out.items() if name != "llm"}
 
     @classmethod
     def of(cls, preset: str | None = None, **settings: Any) -> WorldConfig:

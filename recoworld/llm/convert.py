@@ -15,6 +15,7 @@ import shutil
 import sys
 import tempfile
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +58,12 @@ def _gguf_of(source: Path, scratch: Path) -> Path:
 
 
 def _write(path: Path, folder: Path) -> None:
-    try:
-        import accelerate  # noqa: F401  # transformers reads GGUF through both
-        import gguf  # noqa: F401
-        import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
-    except ImportError as error:
-        raise MissingExtra("transformers, torch, gguf or accelerate", "llm", "reading a GGUF file") from error
+    # transformers reads GGUF files through the other two.
+    if missing := [name for name in ("torch", "transformers", "gguf", "accelerate") if find_spec(name) is None]:
+        raise MissingExtra(" and ".join(missing), "llm", "reading a GGUF file")
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
     where: dict[str, Any] = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
     try:
         tokenizer = AutoTokenizer.from_pretrained(**where)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -158,7 +159,7 @@ class Decoder:
         return self.torch.tensor(ids, dtype=self.torch.long, device=self.device)
 
 
-def common(rows: Sequence[Sequence[int]], multiple: int = 32) -> int:
+def common(rows: Sequence[list[int]], multiple: int = 32) -> int:
     """How many tokens all rows begin with, one less than the shortest has at most; rounded down, so that a prefix stays one."""
     first, last = min(rows), max(rows)
     most = min(min(map(len, rows)) - 1, len(first))
@@ -169,9 +170,9 @@ def common(rows: Sequence[Sequence[int]], multiple: int = 32) -> int:
 @lru_cache(maxsize=1)
 def _layer() -> Any:
     """The class of a cache's layer that grows by `ROOM` tokens at once."""
-    from transformers.cache_utils import DynamicLayer
+    library: Any = import_module("transformers.cache_utils")
 
-    class Growing(DynamicLayer):
+    class Growing(library.DynamicLayer):  # type: ignore[misc]  # imported when it is needed
         kept: tuple[Any, Any] | None = None
 
         def update(self, key_states: Any, value_states: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
@@ -197,9 +198,7 @@ def _layer() -> Any:
 
 
 def _cache() -> Any:
-    from transformers.cache_utils import Cache
-
-    return Cache(layer_class_to_replicate=_layer())
+    return import_module("transformers.cache_utils").Cache(layer_class_to_replicate=_layer())
 
 
 def _taken(cache: Any, rows: Any) -> Any:

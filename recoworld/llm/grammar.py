@@ -64,7 +64,7 @@ def reply_regex(schema: Schema) -> str:
 
 
 def longest_reply(schema: Schema) -> int:
-    """Characters that a reply has at most, for choosing `Sampling.max_tokens`. Raises ConfigError."""
+    """Characters that a reply has at most, for choosing `Sampling.max_tokens`: a token is one letter at least. Raises ConfigError."""
     return longest(grammar(schema))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from recoworld.errors import LanguageModelError
@@ -26,10 +26,10 @@ class Marks:
         """The messages as words, marks pulled apart (``< |im_end|>``). Raises LanguageModelError for pictures."""
         return [{**message, "content": self._plain(message["content"], backend)} for message in prompt.messages]
 
-    def _plain(self, content: str | Sequence[Any], backend: str) -> str:
+    def _plain(self, content: Any, backend: str) -> str:
         if not isinstance(content, str):
             kinds = {str(part.get("type")) for part in content}
             if kinds - {"text"}:
                 raise LanguageModelError(f"{backend}: a message has parts of type {', '.join(sorted(kinds))}; this backend reads text only")
             content = "\n".join(part["text"] for part in content)
-        return self._pattern.sub(lambda found: f"{found[0][0]} {found[0][1:]}", content)
+        return self._pattern.sub(lambda found: f"{found[0][0]} {found[0][1:]}", str(content))

@@ -24,11 +24,14 @@ DEFAULT = Sampling()
 Tokens = tuple[int, ...]
 
 
-def open_openvino(what: str, *, device: str = "CPU", cache_gb: int = 1, precision: str | None = None) -> OpenVINOModel:
+def open_openvino(
+    what: str, *, device: str = "CPU", cache_gb: int = 1, precision: str | None = None, threads: int | None = None
+) -> OpenVINOModel:
     """Load a .gguf file, or a folder in OpenVINO's format.
 
     device: OpenVINO's name, e.g. "CPU", "GPU". cache_gb: memory for the prefix cache and the running requests. precision: "f32" or "bf16";
-    the fastest there is. Raises MissingExtra, ConfigError, LanguageModelError.
+    the fastest there is. threads: of the processor, all by default; fewer where other programs run, for threads that wait for each other
+    cost more than they give. Raises MissingExtra, ConfigError, LanguageModelError.
     """
     if not find_spec("openvino_genai"):
         raise MissingExtra("openvino-genai", "llm", "a language model in OpenVINO")
@@ -38,7 +41,8 @@ def open_openvino(what: str, *, device: str = "CPU", cache_gb: int = 1, precisio
     genai = import_module("openvino_genai")
     plan = genai.SchedulerConfig()
     plan.enable_prefix_caching, plan.cache_size, plan.max_num_batched_tokens = True, cache_gb, 4096
-    properties = {"INFERENCE_PRECISION_HINT": precision} if precision else {}
+    wanted = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads}
+    properties = {name: value for name, value in wanted.items() if value is not None}
     try:
         pipeline = genai.ContinuousBatchingPipeline(str(path), plan, device, properties)
     except RuntimeError as error:
@@ -67,7 +71,7 @@ class OpenVINOModel:
         sampling: Sampling = DEFAULT,
         on_reply: OnReply | None = None,
     ) -> list[Completion]:
-        """As `LanguageModel.generate`; log-probabilities are the engine's."""
+        """As `LanguageModel.generate`; log-probabilities are those that the engine drew from: of temperature, `top_p` and grammar."""
         out: dict[int, Completion] = {}
         regex = None if schema is None else reply_regex(schema)
         with self._lock:
@@ -84,27 +88,10 @@ class OpenVINOModel:
     def score(
         self, prompts: Sequence[Prompt], continuations: Sequence[Sequence[str]], *, on_reply: OnReply | None = None
     ) -> list[tuple[Likelihood, ...]]:
-        """As `LanguageModel.score`: each continuation is a request of its own, whose prompt is echoed with its log-probabilities."""
-        out: list[list[Likelihood | None]] = [[None] * len(each) for each in continuations]
-        with self._lock:
-            places = [(i, j) for i, each in enumerate(continuations) for j in range(len(each))]
-            asked, known = self._asked(prompts), {text: self._ids(text) for each in continuations for text in each}
-            if not all(known.values()):
-                raise ConfigError("score: an empty continuation; expected some text")
-            texts = [known[continuations[i][j]] for i, j in places]
-
-            def done(place: int, result: Any) -> None:
-                i, j = places[place]
-                logprobs = list(result.generated_log_probs)[-len(texts[place]) :]
-                out[i][j] = Likelihood(logprob=float(sum(logprobs)), tokens=len(logprobs))
-                if on_reply and None not in out[i]:
-                    on_reply(i, tuple(out[i]))
-
-            self._run([(asked[i] + ids, self._echo()) for (i, _), ids in zip(places, texts, strict=True)], done)
-        for place, each in enumerate(continuations):
-            if on_reply and not each:
-                on_reply(place, ())
-        return [tuple(one for one in each if one is not None) for each in out]
+        """Raises LanguageModelError: with a prefix cache the engine tells the likelihoods of a prompt wrongly."""
+        if not prompts:
+            return []
+        raise LanguageModelError(f"{self.name} cannot score: OpenVINO GenAI tells no likelihoods of texts; open 'transformers:PATH'")
 
     def close(self) -> None:
         """Give the memory back."""
@@ -154,11 +141,6 @@ class OpenVINOModel:
             config.temperature, config.top_p, config.top_k = sampling.temperature, sampling.top_p, 0
         if regex is not None:
             config.structured_output_config = genai.StructuredOutputConfig(regex=regex)
-        return config
-
-    def _echo(self) -> Any:
-        config = self._config(Sampling(max_tokens=0, temperature=0.0), 0, None)
-        config.echo = True
         return config
 
     def _completion(self, asked: Tokens, result: Any) -> Completion:

@@ -47,10 +47,10 @@ def open_transformers(
 
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     half = torch.cuda.is_bf16_supported() if device.startswith("cuda") else torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    kind = getattr(torch, dtype or ("bfloat16" if half else "float32"), None)
-    if not isinstance(kind, torch.dtype):
+    dtype = dtype or ("bfloat16" if half else "float32")
+    if dtype not in ("bfloat16", "float16", "float32"):
         raise ConfigError(f"transformers: dtype is {dtype!r}; expected 'bfloat16', 'float16' or 'float32'")
-    tokenizer, model = _loaded(what, kind)
+    tokenizer, model = _loaded(what, getattr(torch, dtype))
     if not tokenizer.chat_template:
         raise LanguageModelError(f"{what} has no chat template; expected a model that was made for conversations (instruct, chat)")
     try:
@@ -64,7 +64,8 @@ def open_transformers(
 def _loaded(what: str, dtype: Any) -> tuple[Any, Any]:
     import transformers
 
-    path, settings = Path(what).expanduser(), {}
+    path = Path(what).expanduser()
+    settings: dict[str, Any] = {}
     if path.suffix == ".gguf" and path.is_file():
         if not find_spec("gguf"):
             raise MissingExtra("gguf", "llm", f"reading {path.name}")
@@ -75,7 +76,7 @@ def _loaded(what: str, dtype: Any) -> tuple[Any, Any]:
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(**where)
         return tokenizer, transformers.AutoModelForCausalLM.from_pretrained(**where, **settings, dtype=dtype)
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+    except Exception as error:  # whatever a damaged file or an absent hub does to its readers
         raise LanguageModelError(f"transformers cannot load {what}: {type(error).__name__}: {error}") from error
 
 
@@ -163,7 +164,8 @@ class TransformersModel:
         asked: list[list[int]] = self.tokenizer(texts, add_special_tokens=False)["input_ids"]
         for i, ids in enumerate(asked):
             if len(ids) >= self._context:
-                raise LanguageModelError(f"prompt {i + 1} of {len(asked)} has {len(ids)} tokens; {self.name} takes {self._context - 1} at most")
+                most = self._context - 1
+                raise LanguageModelError(f"prompt {i + 1} of {len(asked)} has {len(ids)} tokens; {self.name} takes {most} at most")
         return asked
 
     def _row(self, ids: Sequence[int], seed: int, limit: int, compiled: Any) -> Row:

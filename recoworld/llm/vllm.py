@@ -22,10 +22,12 @@ from recoworld.errors import ConfigError, LanguageModelError, MissingExtra
 from recoworld.llm.grammar import reply_regex
 from recoworld.llm.loop import Batch, Job, Loop
 from recoworld.llm.model import Completion, Likelihood, OnReply, Prompt, Sampling, Schema, Usage
+from recoworld.text import plain
 
 try:
     from vllm import LLM, AsyncEngineArgs, SamplingParams
     from vllm.config import StructuredOutputsConfig
+    from vllm.exceptions import VLLMClientError
     from vllm.inputs import TokensPrompt
     from vllm.renderers import ChatParams
     from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
@@ -162,8 +164,8 @@ class VLLMModel:
         try:
             with self._rendering:
                 _, (rendered,) = self._engine.renderer.render_chat([list(prompt.messages)], ChatParams(chat_template_kwargs=template))
-        except ValueError as error:
-            raise LanguageModelError(f"{self.name} cannot take a prompt: {error}") from error
+        except Exception as error:
+            raise _failed(error) from error
         return rendered
 
     def _tokens(self, text: str) -> list[int]:
@@ -260,8 +262,9 @@ def _heard(call: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def _failed(error: Exception) -> LanguageModelError:
-    hint = "shorten the prompt, or raise max_model_len" if "length" in str(error) else "if the engine died, make a new model"
-    return LanguageModelError(f"vLLM failed: {type(error).__name__}: {error}; {hint}")
+    if isinstance(error, VLLMClientError):
+        return LanguageModelError(f"vLLM refused a prompt: {plain(error, 300)}; if it is too long, shorten it or raise max_model_len")
+    return LanguageModelError(f"vLLM failed: {type(error).__name__}: {plain(error, 300)}; if the engine died, make a new model")
 
 
 def _sampling(prompt: Prompt, sampling: Sampling, held: Any) -> Any:

@@ -29,6 +29,8 @@ class Settings(Checked):
 
     lr: Positive = 5e-4
     """Step size of Adam."""
+    settle: Annotated[int, Field(ge=0)] = 0
+    """Turns sampled until the step size has fallen, linearly, to a tenth; 0: it stays."""
     gamma: Share = 0.95
     """Discount a turn."""
     epochs: Count = 4
@@ -114,7 +116,7 @@ def synchronous(config: TrainConfig, settings: Settings, learner: type[Synchrono
             learner_class=learner, learner_connector=responses_connector, learner_config_dict=settings.model_dump(exclude={"sizes"})
         )
         .training(
-            lr=settings.lr,
+            lr=[[0, settings.lr], [settings.settle, settings.lr / 10]] if settings.settle else settings.lr,
             gamma=settings.gamma,
             grad_clip=settings.grad_clip,
             grad_clip_by="global_norm",

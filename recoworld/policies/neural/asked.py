@@ -1,6 +1,6 @@
 """What an instruction asks of a slate: how many slots hold items that fit it, and which these are.
 
-The instruction is followed by construction, in full and not more than that: one more than half of the slots for "more", "different" and
+The instruction is followed by construction, in full and not more than that: half of the slots for "more", "different" and
 "surprise", all for "only", none for "less" and "avoid" (`recoworld.instructions.compliance`); the rest is drawn from what does not fit.
 What a network learns is which items, of either sort. Shapes: `n` users, `N` items, `k` slots.
 """
@@ -58,7 +58,7 @@ def arranged(scores: Tensor, best: Best, seen: Seen, fits: Tensor, met: Tensor) 
 
 def _share(kinds: Tensor, fit: Tensor, unmet: Tensor, k: int) -> Tensor:
     """How many of `k` slots hold fitting items ``[m]``: as many as are asked for, where there are so many unmet ones of either sort."""
-    wanted = torch.full_like(kinds, k // 2 + 1)
+    wanted = torch.full_like(kinds, (k + 1) // 2)
     wanted[kinds == Kind.ONLY] = k
     wanted[(kinds == Kind.LESS) | (kinds == Kind.AVOID)] = 0
     return wanted.minimum((fit & unmet).sum(dim=1)).maximum(k - (~fit & unmet).sum(dim=1)).clamp(0, k)

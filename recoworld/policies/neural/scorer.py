@@ -25,10 +25,11 @@ WIDE = {"click": 30.0, "popularity": 30.0, "recent": 100.0, "recent_squared": 20
 """The wide part's quantities: log-odds of a click by the belief, popularity, the product of the item's content with what was seen of late,
 and its square: boredom is not linear. A weight is its parameter times the number here, some 30 over the quantity's standard deviation
 among items: Adam moves all parameters by about the learning rate, and these have further to go than those of the deep part."""
-_SHIFT = 0.01
-"""By how much less the session may shift those weights than they move themselves."""
 _LEAN = 10.0
 """Unit of the weights of contents that are the same in all sessions."""
+_DEEP, _SHIFT = 0.2, 0.002
+"""Units of what the session's state says of items and contents, and of how it shifts the wide part's weights: small, for there are thousands
+of these weights, and the noise of a policy's gradient goes into each (docs/LOG.md)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +104,8 @@ class ItemScorer(nn.Module):  # type: ignore[misc]  # torch's types are not foll
         recent = believed.recent @ items.T
         columns = torch.stack([believed.logits, self.belief.popularity.expand(n, -1), recent, recent.square()], dim=1)  # [n, len(WIDE), N]
         shifted = self.wide + self.shift(state).view(n, self.heads, -1) * _SHIFT
-        toward = self.lean * _LEAN + self.toward(state).view(n, self.heads, -1)
-        deep = self.query(state).view(n, self.heads, -1)
+        toward = self.lean * _LEAN + self.toward(state).view(n, self.heads, -1) * _DEEP
+        deep = self.query(state).view(n, self.heads, -1) * _DEEP
         scores = torch.cat([toward, deep], dim=2) @ torch.cat([items, self.items], dim=1).T
         scores = torch.baddbmm(scores, shifted * self.gains, columns)
         return Scored(scores=scores + self.met(seen)[:, None] * MET, state=state, surprise=believed.surprise)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator
 
 from recoworld.errors import ConfigError, UnknownName
 from recoworld.llm.model import LanguageModel
@@ -59,6 +59,10 @@ class LLMUserConfig(BaseModel):
         if (isinstance(value, str) and value) or isinstance(value, LanguageModel):
             return value
         raise ValueError("expected the name of a language model, or one")
+
+    @field_serializer("llm")
+    def _named(self, value: Any) -> str:
+        return value if isinstance(value, str) else str(value.name)
 
     @classmethod
     def of(cls, settings: dict[str, Any] | LLMUserConfig | None) -> LLMUserConfig:

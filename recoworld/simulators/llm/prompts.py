@@ -9,16 +9,20 @@ engine's prefix cache holds the most. A template gets nothing but cleaned and qu
 | turn.j2 | what changes: memory, mindset, moment, what was asked, the list | number, story, recent, when, feelings, interest, intent, |
 | | | asked, followed, items |
 | retry.j2 | what was wrong with the last reply, added to the turn | slots, error |
+
+The filter ``quote`` makes a JSON string.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from recoworld.errors import ConfigError, MissingExtra
 from recoworld.llm.model import Message
+from recoworld.simulators.llm.words import quoted
 
 VERSION = "user-v1"
 FILES = ("system.j2", "turn.j2", "retry.j2")
@@ -27,16 +31,17 @@ FILES = ("system.j2", "turn.j2", "retry.j2")
 class Prompts:
     """The templates, loaded and checked. Raises ConfigError for a folder that holds none, or one that cannot be read."""
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, *, version: str = VERSION, files: Sequence[str] = FILES) -> None:
+        """folder: with files in place of the shipped ones. version: the folder in ``prompts/`` that `files` are shipped in."""
         try:
             import jinja2
             from jinja2.sandbox import ImmutableSandboxedEnvironment
         except ImportError:
             raise MissingExtra("jinja2", "llm", "a language-model user") from None
-        shipped = resources.files(__package__) / "prompts" / VERSION
-        texts = {name: (shipped / name).read_text(encoding="utf-8") for name in FILES}
-        own = {} if folder is None else _read(folder)
-        self.version = VERSION if not own else f"{VERSION} with own {', '.join(sorted(own))}"
+        shipped = resources.files(__package__) / "prompts" / version
+        texts = {name: (shipped / name).read_text(encoding="utf-8") for name in files}
+        own = {} if folder is None else _read(folder, files)
+        self.version = version if not own else f"{version} with own {', '.join(sorted(own))}"
         environment = ImmutableSandboxedEnvironment(
             loader=jinja2.DictLoader({**texts, **own}),
             undefined=jinja2.StrictUndefined,
@@ -45,11 +50,12 @@ class Prompts:
             keep_trailing_newline=False,
             autoescape=False,  # no markup is made of it
         )
+        environment.filters["quote"] = quoted
         self._wrong: Any = jinja2.TemplateError
-        self._templates = {name: self._checked(name, lambda name=name: environment.get_template(name)) for name in FILES}
+        self._templates = {name: self._checked(name, lambda name=name: environment.get_template(name)) for name in files}
 
     def render(self, name: str, **facts: Any) -> str:
-        """One of `FILES`, filled in. Raises ConfigError that names the file."""
+        """One of the files, filled in. Raises ConfigError that names the file."""
         return str(self._checked(name, lambda: self._templates[name].render(**facts))).strip("\n")
 
     def _checked(self, name: str, action: Any) -> Any:
@@ -71,12 +77,12 @@ def messages(system: str, turn: str, images: list[tuple[int, str]]) -> tuple[Mes
     return {"role": "system", "content": system}, {"role": "user", "content": content}
 
 
-def _read(folder: Path) -> dict[str, str]:
+def _read(folder: Path, files: Sequence[str]) -> dict[str, str]:
     """The templates in a folder. Raises ConfigError where there are none."""
     try:
-        texts = {name: (folder / name).read_text(encoding="utf-8") for name in FILES if (folder / name).is_file()}
+        texts = {name: (folder / name).read_text(encoding="utf-8") for name in files if (folder / name).is_file()}
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"prompts: cannot read the templates in {str(folder)!r}: {error}") from None
     if not texts:
-        raise ConfigError(f"prompts: {str(folder)!r} holds none of {', '.join(FILES)}; expected a folder with at least one of them")
+        raise ConfigError(f"prompts: {str(folder)!r} holds none of {', '.join(files)}; expected a folder with at least one of them")
     return texts

@@ -1,0 +1,63 @@
+"""Settings of behavioural users who ask a language model about a part of what they do: coefficients and the model's side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator
+
+from recoworld.errors import ConfigError, UnknownName
+from recoworld.llm.model import LanguageModel
+from recoworld.simulators.config import BehavioralConfig
+
+
+class AskedConfig(BaseModel):
+    """What is said of a model, its record and its prompts."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
+
+    behavior: BehavioralConfig = BehavioralConfig()
+    """Coefficients of the behavioural user; given beside the other settings, by their own names."""
+    llm: Any = "local"
+    """What `recoworld.llm.make.make_model` takes: "local", "openai:gpt-4o-mini", "vllm:Qwen/...", "scripted", ..., or a `LanguageModel`."""
+    llm_config: dict[str, Any] = Field(default_factory=dict)
+    """Settings of that model's backend, e.g. ``{"device": "cuda"}``."""
+    record: Path | None = None
+    """File in which every reply is kept, so that none is asked for twice and the run can be repeated without the model."""
+    prompts: Path | None = None
+    """Folder with Jinja2 files in place of the shipped ones (`recoworld.simulators.brief`), or of some of them."""
+    history_items: Annotated[int, Field(ge=0, le=200)] = 8
+    """Titles of the user's log that it knows by heart: so many liked ones, half as many disliked ones."""
+
+    @field_validator("llm")
+    @classmethod
+    def _is_a_model(cls, value: Any) -> Any:
+        if (isinstance(value, str) and value) or isinstance(value, LanguageModel):
+            return value
+        raise ValueError("expected the name of a language model, or one")
+
+    @field_serializer("llm")
+    def _named(self, value: Any) -> str:
+        return value if isinstance(value, str) else str(value.name)
+
+    @classmethod
+    def of(cls, settings: dict[str, Any] | Self | None, kind: str) -> Self:
+        """A config out of overrides, coefficients among them. kind: whose settings these are, in an error's words.
+
+        Raises ConfigError that names the setting, with a suggestion for a misspelt one.
+        """
+        if isinstance(settings, cls):
+            return settings
+        given = dict(settings or {})
+        own = set(cls.model_fields) - {"behavior"}
+        for key in given:
+            if key not in own and key not in BehavioralConfig.model_fields:
+                raise ConfigError(str(UnknownName(f"setting of {kind}", key, [*own, *BehavioralConfig.model_fields])))
+        behavior = BehavioralConfig.of({key: value for key, value in given.items() if key not in own})
+        try:
+            return cls.model_validate({"behavior": behavior, **{key: value for key, value in given.items() if key in own}})
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "settings"
+            raise ConfigError(f"{kind}: {where} = {first['input']!r}: {first['msg']}") from None
