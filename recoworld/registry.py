@@ -114,7 +114,7 @@ LANGUAGE_MODELS = Registry(
         "vllm": "recoworld.llm.vllm:open_vllm",
     },
 )
-"""Functions ``open(what: str, **settings) -> LanguageModel``; `what` is the text behind the colon in "openai:gpt-4o-mini", "" if there is none."""
+"""Functions ``open(what: str, **settings) -> LanguageModel``; `what` stands behind the colon in "openai:gpt-4o-mini", if any."""
 
 POLICIES = Registry(
     "policy",

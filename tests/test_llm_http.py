@@ -132,7 +132,15 @@ def test_what_vllm_is_asked_and_tells(servers: Servers) -> None:
 
 
 def test_no_more_at_a_time_than_allowed(servers: Servers) -> None:
-    server = servers.make(delay=0.05)
+    def answer(path: str, body: dict[str, Any]) -> Reply:
+        for _ in range(1000):
+            if server.most >= 3:
+                break
+            time.sleep(0.01)
+        time.sleep(0.05)
+        return 200, said("x"), {}
+
+    server = servers.make(answer)
     model = servers.model(server, concurrency=3)
     threads = [threading.Thread(target=model.generate, args=(prompts(8),)) for _ in range(2)]  # the bound is the model's, not a call's
     for thread in threads:
@@ -166,9 +174,9 @@ def test_failures_that_stay_end_in_an_error(servers: Servers, monkeypatch: pytes
 
 def test_timeouts_are_tried_again(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
     slept(monkeypatch)
-    server = servers.make(delay=1.0)
-    with pytest.raises(LanguageModelError, match=r"failed 2 times .*no answer within 0.1 s.*larger timeout"):
-        servers.model(server, timeout=0.1, retries=1).generate(prompts(1))
+    server = servers.make(delay=2.0)
+    with pytest.raises(LanguageModelError, match=r"failed 2 times .*no answer within 0.5 s.*larger timeout"):
+        servers.model(server, timeout=0.5, retries=1).generate(prompts(1))
 
 
 @pytest.mark.parametrize(
@@ -192,7 +200,9 @@ def test_no_quota_is_final(servers: Servers) -> None:
 def test_after_a_final_no_nothing_is_begun_and_what_came_is_told(servers: Servers) -> None:
     def answer(path: str, body: dict[str, Any]) -> Reply:
         text = body["messages"][-1]["content"]
-        time.sleep(0.0 if text == "word2" else 0.3)
+        while len(chat(server)) < 4:
+            time.sleep(0.01)
+        time.sleep(0.0 if text == "word2" else 0.5)
         return refused(400, "bad prompt") if text == "word2" else (200, said(text), {})
 
     server, told = servers.make(answer), list[int]()
@@ -374,9 +384,11 @@ except KeyboardInterrupt:
     told = sorted(running.stdout.readline().strip() for _ in range(3))
     begun = time.monotonic()
     os.kill(running.pid, signal.SIGINT)
-    out, err = running.communicate(timeout=30)
-    assert (told, out.strip(), err, running.returncode) == (["0", "1", "2"], "interrupted", "", 3)
-    assert time.monotonic() - begun < 10
+    out, err = running.communicate(timeout=120)
+    *again, last = out.split()
+    assert (told, last, err, running.returncode) == (["0", "1", "2"], "interrupted", "", 3)
+    assert len(again) <= 1, "only the one that was being told"
+    assert time.monotonic() - begun < 25, "it waited for the server, whose replies take 30 s"
 
 
 def test_errors_of_the_listener_end_the_batch(servers: Servers) -> None:

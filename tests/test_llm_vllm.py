@@ -120,7 +120,7 @@ class TestServer(LanguageModelTests, EngineTests):
 
 
 def _wait(url: str, running: subprocess.Popen[bytes], log: Path) -> None:
-    for _ in range(600):
+    for _ in range(1800):
         if running.poll() is not None:
             pytest.fail(f"the server ended with {running.returncode}: {log.read_text(errors='replace')[-2000:]}")
         try:

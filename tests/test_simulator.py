@@ -55,7 +55,7 @@ def _suite(name: str) -> type[SimulatorTests]:
     return type(f"Test {name}", (SimulatorTests,), {"make": make})
 
 
-for _name in set(SIMULATORS) - {"llm"}:  # which has a module of its own: test_llm_users.py
+for _name in set(SIMULATORS) - {"distilled", "hybrid", "llm", "llm-score"}:  # which have modules of their own
     globals()[f"Test_{_name}"] = _suite(_name)
 
 

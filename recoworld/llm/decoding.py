@@ -182,13 +182,14 @@ def _layer() -> Any:
             if self.kept is None or self.kept[0].shape[-2] < start + n:
                 shapes = [(*new.shape[:-2], start + n + ROOM, new.shape[-1]) for new in (key_states, value_states)]
                 kept = (key_states.new_empty(shapes[0]), value_states.new_empty(shapes[1]))
-                for old, new in zip((self.keys, self.values) if start else (), kept, strict=False):
+                for old, new in zip((self.keys, self.values) if start else (), kept, strict=False):  # type: ignore[has-type]
                     new[..., :start, :] = old
                 self.kept = kept
             for buffer, new in zip(self.kept, (key_states, value_states), strict=True):
                 buffer[..., start : start + n, :] = new
-            self.keys, self.values = (buffer[..., : start + n, :] for buffer in self.kept)
-            return self.keys, self.values
+            keys, values = (buffer[..., : start + n, :] for buffer in self.kept)
+            self.keys, self.values = keys, values
+            return keys, values
 
         def batch_select_indices(self, indices: Any) -> None:
             super().batch_select_indices(indices)

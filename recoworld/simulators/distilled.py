@@ -4,193 +4,45 @@
     student.save("student")
     make_world(dataset="ml-1m", simulator="distilled", simulator_config={"from": "student"})
 
-Six networks (`recoworld.simulators.students`) go by the signals of `recoworld.simulators.signals`; all noise is `Luck`'s:
+Seven networks (`recoworld.simulators.students`) go by the signals of `recoworld.simulators.signals`; all noise is `Luck`'s:
 
 - **looking on**: having looked at a slot, whether the next one is looked at too; the first one is in any case.
-- **click** on a slot that is looked at; after it **watching** (a share of the duration, with the residual's spread as noise) and **reactions**
-  (like, comment, share).
+- **click** on a slot that is looked at; after it **watching** (a share of the duration, with the residual's spread as noise) and
+  **reactions** (like, comment, share).
 - **mood**: the five levels after the turn.
-- **ending**: whether the user says something, and if not, whether it leaves. What it says is the behavioural user's choice
+- **speaking**: whether the user says something, and if not, **leaving**: whether it goes. What it says is the behavioural user's choice
   (`recoworld.simulators.reflection`), for sessions are short of instructions to learn it from.
 
-Sessions open with the levels of a logged opening, drawn at random, and as often with a genre in mind; which one, a user's own taste decides.
-What nobody can see in a log (a person's own log-odds, a change of mind) is averaged over.
+Sessions open with the levels of a logged opening, drawn at random, and as often with a genre in mind; which one, a user's own taste
+decides. What nobody can see in a log (a person's own log-odds, a change of mind) is averaged over.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from recoworld.catalog import Catalog
-from recoworld.errors import ConfigError, DataCorrupt, DataMissing, UnknownName
-from recoworld.files import replacing
+from recoworld.errors import ConfigError, UnknownName
 from recoworld.instructions import FORMS, compliance
 from recoworld.luck import Luck, gumbel, logistic
-from recoworld.session import Session
 from recoworld.simulators.config import BehavioralConfig
-from recoworld.simulators.lessons import Lessons, lessons
 from recoworld.simulators.reflection import reflect
-from recoworld.simulators.signals import SLOT, TURN, StudentMindset, after, slot_signals, turn_signals
-from recoworld.simulators.students import ARRAYS, Net, base_loss, fit, log_loss, net_of
+from recoworld.simulators.signals import StudentMindset, after, slot_signals, turn_signals
+from recoworld.simulators.students import Student, distil, load_student
 from recoworld.simulators.taste import ArrayCache, Taste, fit_taste
-from recoworld.types import Feedback, Floats, History, Instruction, Ints, Mindset, Slates
+from recoworld.types import Bools, Feedback, Floats, History, Instruction, Ints, Mindset, Slates
 from recoworld.users import Dataset, Split
 
-FORMAT = "recoworld-student/1"
-NETS = {"looking": len(SLOT), "click": len(SLOT), "watching": len(SLOT), "reactions": len(SLOT), "mood": len(TURN), "ending": len(TURN)}
-"""The networks, and how many signals each goes by."""
-_OUTPUTS = {"looking": 1, "click": 1, "watching": 1, "reactions": 3, "mood": 5, "ending": 2}
-_FILES = ("student.json", "student.npz")
+__all__ = ["DistilledSimulator", "Student", "build", "distil", "load_student"]
+
 _BEGIN, _RESPOND = 1, 2  # streams of luck
 _UNIT = np.float32(np.sqrt(3) / np.pi)  # scales logistic noise to a standard deviation of 1
-_HALF, _NO_FEELING = np.float32(0.5), np.float32(0.2)  # what one more star is worth of watching, as in `BehavioralConfig.watch_stars`
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Student:
-    """What was learnt. Made by `distil`, or read with `load_student`."""
-
-    dataset: str
-    """Whose users it was fitted on."""
-    teacher: str
-    """Who was logged."""
-    nets: dict[str, Net]
-    """By the names of `NETS`."""
-    openings: Floats
-    """The levels that logged sessions began with ``[s, 5]``."""
-    focus: float
-    """Share of sessions that began with a genre in mind."""
-    spread: float
-    """Standard deviation of watching around what is expected."""
-    seed: int
-
-    def save(self, folder: str | Path) -> None:
-        """Write ``student.json`` and ``student.npz`` (plain arrays) into a folder, made if need be. Raises OSError."""
-        folder = Path(folder)
-        facts = {"dataset": self.dataset, "teacher": self.teacher, "focus": self.focus, "spread": self.spread, "seed": self.seed}
-        arrays = {f"{name}.{part}": getattr(net, part) for name, net in self.nets.items() for part in ARRAYS}
-        with replacing(folder / _FILES[1]) as path, open(path, "wb") as file:
-            np.savez(file, allow_pickle=False, openings=self.openings, **arrays)
-        with replacing(folder / _FILES[0]) as path:
-            path.write_text(json.dumps({"format": FORMAT, **facts, "slot": SLOT, "turn": TURN}, indent=1) + "\n", encoding="utf-8")
-
-
-def load_student(folder: str | Path) -> Student:
-    """Read what `Student.save` wrote. Raises DataMissing, DataCorrupt."""
-    folder = Path(folder).expanduser()
-    if absent := [name for name in _FILES if not (folder / name).is_file()]:
-        raise DataMissing(f"student: {str(folder)!r} has no {' and no '.join(absent)}; expected a folder that Student.save wrote")
-    try:
-        facts = json.loads((folder / _FILES[0]).read_text(encoding="utf-8"))
-        if facts.pop("format") != FORMAT or (facts.pop("slot"), facts.pop("turn")) != (list(SLOT), list(TURN)):
-            raise ConfigError(f"expected {FORMAT} with the signals of this version; distil it anew")
-        with np.load(folder / _FILES[1], allow_pickle=False) as found:
-            arrays = {name: found[name] for name in found.files}
-        nets = {name: net_of({part: arrays[f"{name}.{part}"] for part in ARRAYS}) for name in NETS}
-        for name, net in nets.items():
-            if (len(net.centre), len(net.bias)) != (NETS[name], _OUTPUTS[name]):
-                raise ConfigError(f"network {name!r} has {len(net.centre)} signals; expected {NETS[name]}")
-        openings = np.asarray(arrays["openings"], np.float32)
-        if openings.ndim != 2 or openings.shape[1] != 5 or not ((openings >= 0) & (openings <= 1)).all():
-            raise ConfigError(f"openings have shape {openings.shape}; expected [s, 5], from 0 to 1")
-        numbers = {name: float(facts.pop(name)) for name in ("focus", "spread")}
-        if not (0 <= numbers["focus"] <= 1 and 0 <= numbers["spread"] < np.inf):
-            raise ConfigError(f"got {numbers}; expected a share, and a spread from 0 on")
-        return Student(nets=nets, openings=openings, **numbers, **facts)
-    except (ConfigError, OSError, ValueError, TypeError, KeyError, AttributeError, EOFError) as error:
-        raise DataCorrupt(f"student: cannot read {str(folder)!r}: {error}") from None
-
-
-def distil(
-    dataset: Dataset,
-    split: Split,
-    sessions: Sequence[Session],
-    *,
-    seed: int,
-    hidden: int = 16,
-    epochs: int = 30,
-    cached: ArrayCache | None = None,
-) -> Student:
-    """Learn from sessions of this data set, all with slates of one length; the same seed gives the same student.
-
-    hidden: units of each network, 0 for (logistic) regressions. epochs: passes over the cases. cached: see `fit_taste`. Raises ConfigError.
-    """
-    found = lessons(dataset, split, fit_taste(dataset, split, BehavioralConfig(), cached=cached), sessions)
-    if not found.clicked.any():
-        raise ConfigError("distil: nobody clicked in these sessions; expected sessions with clicks")
-    nets = {}
-    for place, (name, (x, y, odds)) in enumerate(_cases(found).items()):
-        nets[name] = fit(x, y, odds=odds, hidden=hidden, epochs=epochs, seed=seed * len(NETS) + place)
-    quiet, took = ~found.said, found.clicked
-    leaving = fit(found.ending[quiet], found.left[quiet, None], odds=True, hidden=hidden, epochs=epochs, seed=seed)
-    nets["ending"] = _beside(nets["ending"], leaving)
-    expected = nets["watching"](found.slots)[..., 0][took]
-    minds = [session.opening for session in sessions if session.opening is not None]
-    return Student(
-        dataset=dataset.name,
-        teacher=sessions[0].simulator,
-        nets=nets,
-        openings=found.before[np.unique(found.sessions, return_index=True)[1], 9:14],
-        focus=sum(bool(mind.intent) for mind in minds) / len(minds),
-        spread=float(np.std(found.watched[took] - expected)),
-        seed=seed,
-    )
-
-
-def losses(student: Student, dataset: Dataset, split: Split, sessions: Sequence[Session], *, cached: ArrayCache | None = None) -> Any:
-    """How well it foretells sessions that it has not seen: by decision, its mean log-loss in nats and that of their base rate.
-
-    Clicks are those on slots that were looked at, and everything that was foretold is as the session had it. Raises ConfigError.
-    """
-    found = lessons(dataset, split, fit_taste(dataset, split, BehavioralConfig(), cached=cached), sessions)
-    out = {}
-    for name, (x, y, odds) in (_cases(found) | {"leaving": (found.ending[~found.said], found.left[~found.said, None], True)}).items():
-        if not odds:
-            continue
-        net = student.nets["ending" if name == "leaving" else name]
-        said = net(x[:, None, :])[:, 0, 1:2] if name == "leaving" else net(x[:, None, :])[:, 0, : y.shape[1]]
-        rate = (y.sum() + 0.5) / (y.size + 1)
-        out["speaking" if name == "ending" else name] = {"student": log_loss(said, y), "base": base_loss(y, rate)}
-    return out
-
-
-def _cases(found: Lessons) -> dict[str, tuple[NDArray[Any], NDArray[Any], bool]]:
-    """Signals, what came of them, and whether that is a matter of odds, by network; of the ending, speaking alone."""
-    looked, took = found.examined, found.clicked
-    reacted = np.stack([found.liked, found.commented, found.shared], axis=-1)
-    return {
-        "looking": (found.slots[:, :-1][looked[:, :-1]], looked[:, 1:][looked[:, :-1], None], True),
-        "click": (found.slots[looked], took[looked][:, None], True),
-        "watching": (found.slots[took], found.watched[took][:, None], False),
-        "reactions": (found.slots[took], reacted[took], True),
-        "mood": (found.before, found.levels, False),
-        "ending": (found.ending, found.said[:, None], True),
-    }
-
-
-def _beside(one: Net, other: Net) -> Net:
-    """Two networks as one, with the outputs of both; both standardise by the first's numbers."""
-    ratio = one.scale / other.scale
-    shift = (one.centre - other.centre) / other.scale
-    hidden, straight = other.hidden * ratio[:, None], other.straight * ratio[:, None]
-    top = np.zeros((len(one.top) + len(other.top), 2), np.float32)
-    top[: len(one.top), :1], top[len(one.top) :, 1:] = one.top, other.top
-    return Net(
-        centre=one.centre,
-        scale=one.scale,
-        hidden=np.concatenate([one.hidden, hidden], axis=1),
-        hidden_bias=np.concatenate([one.hidden_bias, other.hidden_bias + shift @ other.hidden]),
-        top=top,
-        straight=np.concatenate([one.straight, straight], axis=1),
-        bias=np.concatenate([one.bias, other.bias + shift @ other.straight]),
-    )
+_TEN = np.float32(10)
+_STARS = np.float32(0.2)  # share watched that a star is worth, as in `BehavioralConfig.watch_stars`
 
 
 class DistilledSimulator:
@@ -200,3 +52,87 @@ class DistilledSimulator:
 
     def __init__(self, catalog: Catalog, taste: Taste, student: Student) -> None:
         self.catalog, self.taste, self.student = catalog, taste, student
+
+    def begin(self, users: Ints, luck: Luck) -> StudentMindset:
+        """Open a session as one that was logged."""
+        student, genres = self.student, len(self.catalog.genre_names)
+        u = luck.uniform(1 + genres, _BEGIN)
+        home = self.taste.home.take(users, axis=0)
+        wish = (_TEN * home[:, :genres] + gumbel(u[:, 1:])).argmax(axis=1)
+        return StudentMindset(
+            levels=student.openings.take(luck.integers(len(student.openings), 1, _BEGIN + 2)[:, 0], axis=0),
+            interest=home,
+            intent=np.where(u[:, 0] < np.float32(student.focus), wish, -1).astype(np.int16),
+            satiation=np.zeros(home.shape, np.float32),
+        )
+
+    def respond(self, mindset: Mindset, history: History, slates: Slates, luck: Luck) -> tuple[Feedback, StudentMindset]:
+        """One slate ``[n, k]`` to each user."""
+        if not isinstance(mindset, StudentMindset):
+            raise TypeError(f"got a {type(mindset).__name__}; expected the StudentMindset that begin() returned")
+        n, k = slates.shape
+        nets, u = self.student.nets, luck.uniform(6 * k + 2 + len(FORMS), _RESPOND)
+        noise = logistic(u[:, : 6 * k]).reshape(n, 6, k)
+        slots = slot_signals(self.catalog, self.taste, mindset, history, slates)
+        on = nets["looking"](slots)[:, :-1, 0] > noise[:, 0, 1:]
+        examined = np.concatenate([np.ones((n, 1), np.bool_), np.logical_and.accumulate(on, axis=1)], axis=1)
+        clicked = (nets["click"](slots)[..., 0] > noise[:, 1]) & examined
+        share = nets["watching"](slots)[..., 0] + np.float32(self.student.spread) * _UNIT * noise[:, 2]
+        share = np.clip(share, 0, 1) * clicked
+        reacted = (nets["reactions"](slots) > noise[:, 3:].transpose(0, 2, 1)) & clicked[..., None]  # [n, k, 3]
+        feedback = Feedback(
+            examined=examined,
+            clicked=clicked,
+            liked=reacted[..., 0],
+            commented=reacted[..., 1],
+            shared=reacted[..., 2],
+            watch=share * self.catalog.durations.take(slates),
+            left=np.zeros(n, np.bool_),
+            followed=compliance(history.standing, self.catalog, slates),
+            instruction=Instruction.none(n),
+        )
+        turn = turn_signals(self.catalog, mindset, history, slates, feedback, slots)
+        levels = np.clip(nets["mood"](turn)[:, 0], 0, 1)
+        now = after(self.catalog, self.taste, mindset, levels, history, slates, feedback)
+        ending = turn_signals(self.catalog, now, history, slates, feedback, slots)
+        odds = np.concatenate([nets[name](ending)[:, 0] for name in ("speaking", "leaving")], axis=1)
+        speaks, goes = (odds > logistic(u[:, 6 * k : 6 * k + 2])).T
+        instruction = self._spoken(now, slates, feedback, share, speaks, u[:, 6 * k + 2 :])
+        return replace(feedback, left=goes & ~speaks, instruction=instruction), now
+
+    def chances(self, mindset: StudentMindset, history: History, slates: Slates, luck: Luck) -> Floats:
+        """See `recoworld.types.Chooser`."""
+        odds = self.student.nets["click"](slot_signals(self.catalog, self.taste, mindset, history, slates))[..., 0]
+        return np.asarray(1 / (1 + np.exp(-np.clip(odds, -15, 15))), np.float32)
+
+    def _spoken(
+        self, mindset: StudentMindset, slates: Slates, feedback: Feedback, share: Floats, speaks: Bools, u: Floats
+    ) -> Instruction:
+        """What those who speak say ``[n]``; u: uniform numbers ``[n, len(FORMS)]``."""
+        rows, n = np.flatnonzero(speaks), len(slates)
+        if not rows.size:
+            return Instruction.none(n)
+        felt = (share[rows] - np.float32(0.5)) / _STARS  # stars above 3.5, by how long it was watched
+        examined, clicked = feedback.examined[rows], feedback.clicked[rows]
+        said = reflect(self.catalog, mindset.take(rows), slates[rows], examined, clicked, felt, u[rows])
+        return Instruction.none(n).put(rows, said)
+
+
+def build(
+    dataset: Dataset, split: Split, config: dict[str, Any] | None = None, *, cached: ArrayCache | None = None
+) -> DistilledSimulator:
+    """The distilled user of a data set; ``config["from"]`` is the folder that `Student.save` wrote.
+
+    Raises ConfigError, DataMissing, DataCorrupt.
+    """
+    settings = dict(config or {})
+    for key in settings:
+        if key != "from":
+            raise ConfigError(str(UnknownName("setting of the distilled user", key, ["from"])))
+    folder = settings.get("from")
+    if not isinstance(folder, str | Path) or not str(folder):
+        raise ConfigError(f"distilled user: from = {folder!r}; expected the folder of a student (recoworld.simulators.students.distil)")
+    student = load_student(folder)
+    if student.dataset != dataset.name:
+        raise ConfigError(f"distilled user: {str(folder)!r} was fitted on users of {student.dataset!r}; expected {dataset.name!r}")
+    return DistilledSimulator(dataset.catalog, fit_taste(dataset, split, BehavioralConfig(), cached=cached), student)

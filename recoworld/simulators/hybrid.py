@@ -192,9 +192,10 @@ class HybridSimulator:
         except (ValueError, RecursionError):
             content = None
         words = content.get("say") if isinstance(content, dict) else None
-        if not isinstance(words, str) or not words.strip():
+        most = self.config.max_words
+        words = plain(words, 2 * _PER_WORD * most) if isinstance(words, str) else ""
+        if not words:
             return "", "json", 'it is no JSON object with your sentence under "say"'
-        words, most = plain(words, 4 * _PER_WORD * self.config.max_words), self.config.max_words
         if len(words.split()) > most or len(words) > _PER_WORD * most:
             return "", "long", f"it is too long; say it in at most {most} words"
         found = understood(words, self.catalog, shown)

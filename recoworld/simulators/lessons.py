@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -80,10 +80,8 @@ class _Actor:
         slots = slot_signals(self.catalog, self.taste, mindset, history, slates)
         minds = [turn.mindset for turn in turns]
         levels = np.stack([_levels(mind, row, when + 1) for mind, row in zip(minds, self.rows.tolist(), strict=True)])
-        remembered = after(self.catalog, self.taste, mindset, history, slates, feedback)
-        now = StudentMindset(
-            levels=levels, interest=remembered.interest, intent=_intents(self.catalog, minds), satiation=remembered.satiation
-        )
+        remembered = after(self.catalog, self.taste, mindset, levels, history, slates, feedback)
+        now = replace(remembered, intent=_intents(self.catalog, minds))
         self.notes.append(
             {
                 "slots": slots,

@@ -1,10 +1,11 @@
 """Fit the two numbers of the scored user (`recoworld.simulators.scored`) to a log, by maximum likelihood.
 
-With what the model says of an item, s, a click on slot j that is looked at with chance e_j has probability ``e_j sigmoid(offset + slope s)``.
+With s what the model says of an item, and e the chance that its slot is looked at, a click has probability ``e sigmoid(offset + slope s)``.
 
-A log with impressions tells what was shown and clicked; ``e_j`` is then the behavioural cascade of a rested user, ``exp(-effort j / (1/2 +
-P))``. A log without tells only what was taken: later items of each user against as many that it never took, ``e = 1``. That gives the slope;
-the offset is shifted from the drawn share of one half to `rate` (prior correction for case-control samples: King & Zeng 2001).
+A log with impressions tells what was shown and clicked; ``e`` of slot j is then the behavioural cascade of a rested user,
+``exp(-effort j / (1/2 + P))``. A log without tells only what was taken: later items of each user against as many that it never took,
+``e = 1``. That gives the slope; the offset is shifted from the drawn share of one half to `rate` (prior correction for case-control
+samples: King & Zeng 2001).
 """
 
 from __future__ import annotations
@@ -107,7 +108,7 @@ def _impressions(dataset: Dataset, users: Ints, most: int, rng: np.random.Genera
     rows = np.flatnonzero(np.isin(log.users, users))
     part = log.take(np.sort(rng.choice(rows, most, replace=False)) if len(rows) > most else rows)
     first = np.zeros(len(part.users)) if part.first_slot is None else part.first_slot
-    slots = first[:, None] + np.arange(part.slates.shape[1], dtype=np.float64)
+    slots = first[:, None].astype(np.float64) + np.arange(part.slates.shape[1])
     return _Questions(users=part.users.astype(np.int64), slates=part.slates.astype(np.int64), taken=part.clicked, effort=slots)
 
 

@@ -1,7 +1,7 @@
 """What a distilled user goes by: signals that any simulator has of a user, an item, a slot and a turn.
 
-Taste comes from the user's log (`recoworld.simulators.taste`); interest and satiation are counted from what was clicked and looked at, as the
-behavioural user's are but without its noise; the levels are those of the mindset.
+Taste comes from the user's log (`recoworld.simulators.taste`); interest and satiation are counted from what was clicked and looked at, as
+the behavioural user's are but without its noise; the levels are those of the mindset.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ SLOT = (
     *LEVELS,
     "turn",
 )
-"""Of a slot: attraction and stars above 3.5 by the user's log; match with the interest; squared match with what was seen of late; popularity
-rank; times met before (three at most), and whether; place on the slate in tenths; whether the item has the genre in mind, and whether there
-is one; whether it fits the instruction in force (-1 where that wants none of it), and whether there is one; the levels; turns so far in
-tenths."""
+"""Of a slot: attraction and stars above 3.5 by the user's log; match with the interest; squared match with what was seen of late;
+popularity rank; times met before (three at most), and whether; place on the slate in tenths; whether the item has the genre in mind, and
+whether there is one; whether it fits the instruction in force (-1 where that wants none of it), and whether there is one; the levels; turns
+so far in tenths."""
 TURN = (*("examined", "clicked", "watched", "stale", "known", "followed", "told", "age", "with_intent"), *LEVELS, "turn")
-"""Of a turn that is over: share of slots looked at, of these the share clicked, the mean share watched, the mean squared match with what was
-seen of late and the share met before; how well the instruction was followed, whether there was one, slates since it in tenths; whether a
-genre is in mind; the levels before or after; turns so far in tenths."""
+"""Of a turn that is over: share of slots looked at, of these the share clicked, the mean share watched, the mean squared match with what
+was seen of late and the share met before; how well the instruction was followed, whether there was one, slates since it in tenths; whether
+a genre is in mind; the levels before or after; turns so far in tenths."""
 _PULL, _CLICK, _MEMORY = np.float32(0.1), np.float32(0.08), np.float32(0.65)
 _UNWANTED = (Kind.LESS, Kind.AVOID)
 
@@ -76,8 +76,10 @@ def turn_signals(catalog: Catalog, mindset: Mindset, history: History, slates: S
     return out
 
 
-def after(catalog: Catalog, taste: Taste, mindset: StudentMindset, history: History, slates: Slates, feedback: Feedback) -> StudentMindset:
-    """What is remembered of a slate; the levels are left as they were."""
+def after(
+    catalog: Catalog, taste: Taste, mindset: StudentMindset, levels: Floats, history: History, slates: Slates, feedback: Feedback
+) -> StudentMindset:
+    """What is remembered of a slate, beside the new levels ``[n, 5]``."""
     x = catalog.features.take(slates, axis=0)
     looks = np.stack([feedback.examined, feedback.clicked], axis=1).astype(np.float32)
     content = np.matmul(looks, x)  # of what was examined, and of what was clicked [n, 2, d]
@@ -85,7 +87,7 @@ def after(catalog: Catalog, taste: Taste, mindset: StudentMindset, history: Hist
     home = taste.home.take(history.users, axis=0)
     pulled = content[:, 1] - hits * catalog.features.mean(axis=0)
     return StudentMindset(
-        levels=mindset.levels,
+        levels=levels,
         interest=mindset.interest + _PULL * (home - mindset.interest) + _CLICK * pulled,
         intent=mindset.intent,
         satiation=_MEMORY * mindset.satiation + (1 - _MEMORY) * content[:, 0] / seen,

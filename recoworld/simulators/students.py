@@ -1,121 +1,153 @@
-"""A small network in NumPy: one hidden layer beside a straight way through, for odds or for numbers.
-
-``y = b + W x + V tanh(U x + c)`` with x standardised; ``odds`` outputs are log-odds fitted by log-loss, others numbers by squared error. Fitted
-by Adam (Kingma & Ba 2015) with its customary constants on minibatches, the rate falling to zero; without hidden units it is (logistic)
-regression.
-"""
+"""What a distilled user has learnt, how, and how it is kept. See `recoworld.simulators.distilled`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recoworld.errors import ConfigError
+from recoworld.errors import ConfigError, DataCorrupt, DataMissing
+from recoworld.files import replacing
+from recoworld.session import Session
+from recoworld.simulators.config import BehavioralConfig
+from recoworld.simulators.lessons import Lessons, lessons
+from recoworld.simulators.networks import ARRAYS, Net, base_loss, fit, log_loss, net_of
+from recoworld.simulators.signals import SLOT, TURN
+from recoworld.simulators.taste import ArrayCache, fit_taste
 from recoworld.types import Floats
+from recoworld.users import Dataset, Split
 
-Doubles = NDArray[np.float64]
-ARRAYS = ("centre", "scale", "hidden", "hidden_bias", "top", "straight", "bias")
-_BATCH, _RATE, _DECAY = 256, 0.01, 1e-4
+FORMAT = "recoworld-student/1"
+_S, _T = len(SLOT), len(TURN)
+NETS = {
+    **{"looking": (_S, 1), "click": (_S, 1), "watching": (_S, 1), "reactions": (_S, 3)},
+    **{"mood": (_T, 5), "speaking": (_T, 1), "leaving": (_T, 1)},
+}
+"""The networks: how many signals each goes by, and how many numbers it gives."""
+_FILES = ("student.json", "student.npz")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Net:
-    """`f` inputs, `h` hidden units, `m` outputs."""
+class Student:
+    """What was learnt. Made by `distil`, or read with `load_student`."""
 
-    centre: Floats
-    """Mean of the inputs ``[f]``; likewise their spread."""
-    scale: Floats
-    hidden: Floats
-    """U ``[f, h]``; then c ``[h]``, V ``[h, m]``, W ``[f, m]``, b ``[m]``."""
-    hidden_bias: Floats
-    top: Floats
-    straight: Floats
-    bias: Floats
+    dataset: str
+    """Whose users it was fitted on."""
+    teacher: str
+    """Who was logged."""
+    nets: dict[str, Net]
+    """By the names of `NETS`."""
+    openings: Floats
+    """The levels that logged sessions began with ``[s, 5]``."""
+    focus: float
+    """Share of sessions that began with a genre in mind."""
+    spread: float
+    """Standard deviation of watching around what is expected."""
+    seed: int
 
-    def __post_init__(self) -> None:
-        f, h = self.hidden.shape if self.hidden.ndim == 2 else (-1, -1)
-        m = len(self.bias)
-        shapes = {"centre": (f,), "scale": (f,), "hidden_bias": (h,), "top": (h, m), "straight": (f, m), "bias": (m,)}
-        for name, shape in shapes.items():
-            if getattr(self, name).shape != shape:
-                raise ConfigError(f"network: {name} has shape {getattr(self, name).shape}; expected {shape}")
-        for name in ARRAYS:
-            if not np.isfinite(getattr(self, name)).all() or getattr(self, name).dtype != np.float32:
-                raise ConfigError(f"network: {name} is {getattr(self, name).dtype}; expected finite float32")
-
-    def __call__(self, x: Floats) -> Floats:
-        """Outputs ``[n, k, m]`` of inputs ``[n, k, f]``: a product a user, so that none depends on the batch."""
-        x = np.ascontiguousarray((x - self.centre) / self.scale)
-        return self.bias + np.matmul(x, self.straight) + np.matmul(np.tanh(np.matmul(x, self.hidden) + self.hidden_bias), self.top)
+    def save(self, folder: str | Path) -> None:
+        """Write ``student.json`` and ``student.npz`` (plain arrays) into a folder, made if need be. Raises OSError."""
+        folder = Path(folder)
+        facts = {"dataset": self.dataset, "teacher": self.teacher, "focus": self.focus, "spread": self.spread, "seed": self.seed}
+        arrays = {f"{name}.{part}": getattr(net, part) for name, net in self.nets.items() for part in ARRAYS}
+        with replacing(folder / _FILES[1]) as path, open(path, "wb") as file:
+            np.savez(file, allow_pickle=False, openings=self.openings, **arrays)
+        with replacing(folder / _FILES[0]) as path:
+            path.write_text(json.dumps({"format": FORMAT, **facts, "slot": SLOT, "turn": TURN}, indent=1) + "\n", encoding="utf-8")
 
 
-def fit(x: NDArray[Any], y: NDArray[Any], *, odds: bool, hidden: int, epochs: int, seed: int) -> Net:
-    """Fit a network to inputs ``[r, f]`` and wanted outputs ``[r, m]`` (0 or 1 for odds). Raises ConfigError for no rows."""
-    if not len(x):
-        raise ConfigError("network: there is nothing to learn from; expected at least one case")
-    rng = np.random.Generator(np.random.PCG64(seed))
-    (r, f), m = x.shape, y.shape[1]
-    centre, spread = x.mean(axis=0, dtype=np.float64), x.std(axis=0, dtype=np.float64)
-    scale = np.where(spread > 1e-6, spread, 1.0)
-    z, y = (x - centre) / scale, y.astype(np.float64)
-    mean = y.mean(axis=0)
-    rate = (y.sum(axis=0) + 0.5) / (r + 1)  # half a case more: a rate of 0 does not mean never
-    weights: dict[str, Doubles] = {
-        "hidden": rng.normal(0, 1 / np.sqrt(f), (f, hidden)),
-        "hidden_bias": np.zeros(hidden),
-        "top": np.zeros((hidden, m)),
-        "straight": np.zeros((f, m)),
-        "bias": np.log(rate / (1 - rate)) if odds else mean,
-    }
-    first = {name: np.zeros_like(value) for name, value in weights.items()}
-    second = {name: np.zeros_like(value) for name, value in weights.items()}
-    batches, step = -(-r // _BATCH), 0
-    for epoch in range(epochs):
-        order = rng.permutation(r)
-        for batch in range(batches):
-            rows = order[batch * _BATCH : (batch + 1) * _BATCH]
-            step += 1
-            pace = _RATE * (1 - (epoch * batches + batch) / (epochs * batches))
-            for name, slope in _gradient(weights, z[rows], y[rows], odds).items():
-                slope = slope + _DECAY * weights[name] * (name != "bias")
-                first[name] += 0.1 * (slope - first[name])
-                second[name] += 0.001 * (slope**2 - second[name])
-                weights[name] -= pace * (first[name] / (1 - 0.9**step)) / (np.sqrt(second[name] / (1 - 0.999**step)) + 1e-8)
-    return net_of({"centre": centre, "scale": scale, **weights})
+def load_student(folder: str | Path) -> Student:
+    """Read what `Student.save` wrote. Raises DataMissing, DataCorrupt."""
+    folder = Path(folder).expanduser()
+    if absent := [name for name in _FILES if not (folder / name).is_file()]:
+        raise DataMissing(f"student: {str(folder)!r} has no {' and no '.join(absent)}; expected a folder that Student.save wrote")
+    try:
+        facts = json.loads((folder / _FILES[0]).read_text(encoding="utf-8"))
+        if facts.pop("format") != FORMAT or (facts.pop("slot"), facts.pop("turn")) != (list(SLOT), list(TURN)):
+            raise ConfigError(f"expected {FORMAT} with the signals of this version; distil it anew")
+        with np.load(folder / _FILES[1], allow_pickle=False) as found:
+            arrays = {name: found[name] for name in found.files}
+        nets = {name: net_of({part: arrays[f"{name}.{part}"] for part in ARRAYS}) for name in NETS}
+        for name, net in nets.items():
+            if (len(net.centre), len(net.bias)) != NETS[name]:
+                raise ConfigError(f"network {name!r} has {len(net.centre)} signals; expected {NETS[name][0]}")
+        openings = np.asarray(arrays["openings"], np.float32)
+        if openings.ndim != 2 or openings.shape[1] != 5 or not ((openings >= 0) & (openings <= 1)).all():
+            raise ConfigError(f"openings have shape {openings.shape}; expected [s, 5], from 0 to 1")
+        numbers = {name: float(facts.pop(name)) for name in ("focus", "spread")}
+        if not (0 <= numbers["focus"] <= 1 and 0 <= numbers["spread"] < np.inf):
+            raise ConfigError(f"got {numbers}; expected a share, and a spread from 0 on")
+        return Student(nets=nets, openings=openings, focus=numbers["focus"], spread=numbers["spread"], **facts)
+    except (ConfigError, OSError, ValueError, TypeError, KeyError, AttributeError, EOFError, BadZipFile) as error:
+        raise DataCorrupt(f"student: cannot read {str(folder)!r}: {error}") from None
 
 
-def _gradient(weights: Mapping[str, Doubles], x: Doubles, y: Doubles, odds: bool) -> dict[str, Doubles]:
-    """Of the mean loss; the loss's slope in the outputs is the same for both kinds."""
-    inner = np.tanh(x @ weights["hidden"] + weights["hidden_bias"])
-    out = weights["bias"] + x @ weights["straight"] + inner @ weights["top"]
-    slope = ((1 / (1 + np.exp(-np.clip(out, -30, 30))) if odds else out) - y) / len(x)
-    back = (slope @ weights["top"].T) * (1 - inner**2)
+def distil(
+    dataset: Dataset,
+    split: Split,
+    sessions: Sequence[Session],
+    *,
+    seed: int,
+    hidden: int = 16,
+    epochs: int = 30,
+    cached: ArrayCache | None = None,
+) -> Student:
+    """Learn from sessions of this data set, all with slates of one length; the same seed gives the same student.
+
+    hidden: units of each network, 0 for (logistic) regressions. epochs: passes over the cases. cached: see `fit_taste`. Raises ConfigError.
+    """
+    found = lessons(dataset, split, fit_taste(dataset, split, BehavioralConfig(), cached=cached), sessions)
+    if not found.clicked.any():
+        raise ConfigError("distil: nobody clicked in these sessions; expected sessions with clicks")
+    nets = {}
+    for place, (name, (x, y, odds)) in enumerate(_cases(found).items()):
+        nets[name] = fit(x, y, odds=odds, hidden=hidden, epochs=epochs, seed=seed * len(NETS) + place)
+    took = found.clicked
+    expected = nets["watching"](found.slots)[..., 0][took]
+    minds = [session.opening for session in sessions if session.opening is not None]
+    return Student(
+        dataset=dataset.name,
+        teacher=sessions[0].simulator,
+        nets=nets,
+        openings=found.before[np.unique(found.sessions, return_index=True)[1], 9:14],
+        focus=sum(bool(mind.intent) for mind in minds) / len(minds),
+        spread=float(np.std(found.watched[took] - expected)),
+        seed=seed,
+    )
+
+
+def losses(
+    student: Student, dataset: Dataset, split: Split, sessions: Sequence[Session], *, cached: ArrayCache | None = None
+) -> dict[str, dict[str, float]]:
+    """How well it foretells sessions that it has not seen: by decision, its mean log-loss in nats and that of their base rate.
+
+    Clicks are those on slots that were looked at, and everything that was foretold is as the session had it. Raises ConfigError.
+    """
+    found = lessons(dataset, split, fit_taste(dataset, split, BehavioralConfig(), cached=cached), sessions)
+    out = {}
+    for name, (x, y, odds) in _cases(found).items():
+        if odds:
+            base = base_loss(y, (y.sum(axis=0) + 0.5) / (len(y) + 1))
+            out[name] = {"student": log_loss(student.nets[name](x[:, None, :])[:, 0], y), "base": base}
+    return out
+
+
+def _cases(found: Lessons) -> dict[str, tuple[NDArray[Any], NDArray[Any], bool]]:
+    """Signals, what came of them, and whether that is a matter of odds, by network."""
+    looked, took, quiet = found.examined, found.clicked, ~found.said
+    reacted = np.stack([found.liked, found.commented, found.shared], axis=-1)
     return {
-        "hidden": x.T @ back,
-        "hidden_bias": back.sum(axis=0),
-        "top": inner.T @ slope,
-        "straight": x.T @ slope,
-        "bias": slope.sum(axis=0),
+        "looking": (found.slots[:, :-1][looked[:, :-1]], looked[:, 1:][looked[:, :-1], None], True),
+        "click": (found.slots[looked], took[looked][:, None], True),
+        "watching": (found.slots[took], found.watched[took][:, None], False),
+        "reactions": (found.slots[took], reacted[took], True),
+        "mood": (found.before, found.levels, False),
+        "speaking": (found.ending, found.said[:, None], True),
+        "leaving": (found.ending[quiet], found.left[quiet, None], True),
     }
-
-
-def net_of(arrays: Mapping[str, NDArray[Any]]) -> Net:
-    """The network that has these `ARRAYS`. Raises ConfigError."""
-    if absent := [name for name in ARRAYS if name not in arrays]:
-        raise ConfigError(f"network: {', '.join(absent)} is missing; expected {', '.join(ARRAYS)}")
-    return Net(**{name: np.asarray(arrays[name], np.float32) for name in ARRAYS})
-
-
-def log_loss(odds: NDArray[Any], happened: NDArray[Any]) -> float:
-    """Mean of -log of the probability of what happened, in nats."""
-    signed = np.where(happened, odds, -odds.astype(np.float64))
-    return float(np.mean(np.logaddexp(0, -signed)))
-
-
-def base_loss(happened: NDArray[Any], rate: float) -> float:
-    """The same for a probability that is the same for all, strictly between 0 and 1."""
-    return log_loss(np.full(happened.shape, np.log(rate / (1 - rate))), happened)

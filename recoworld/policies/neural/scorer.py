@@ -28,8 +28,8 @@ among items: Adam moves all parameters by about the learning rate, and these hav
 _LEAN = 10.0
 """Unit of the weights of contents that are the same in all sessions."""
 _DEEP, _SHIFT = 0.2, 0.002
-"""Units of what the session's state says of items and contents, and of how it shifts the wide part's weights: small, for there are thousands
-of these weights, and the noise of a policy's gradient goes into each (docs/LOG.md)."""
+"""Units of what the session's state says of items and contents, and of how it shifts the wide part's weights: small, for these are many,
+and the noise of a policy's gradient goes into each (docs/LOG.md)."""
 
 
 @dataclass(frozen=True, kw_only=True)
