@@ -80,7 +80,7 @@ def test_logistic_regression_is_found_again(hidden: int) -> None:
     rng = np.random.default_rng(1)
     x = rng.normal(3, 2, (6000, 2))
     z = -1 + 0.8 * (x[:, :1] - 3)
-    net = fit(x, rng.random(z.shape) < 1 / (1 + np.exp(-z)), odds=True, hidden=hidden, epochs=15, seed=0)
+    net = fit(x, rng.random(z.shape) < 1 / (1 + np.exp(-z)), odds=True, hidden=hidden, steps=800, seed=0)
     assert np.abs(net(x[:, None, :].astype(np.float32))[:, 0] - z).mean() < 0.2
 
 
@@ -88,16 +88,16 @@ def test_hidden_units_learn_what_no_line_can() -> None:
     """Exclusive or."""
     x = np.random.default_rng(2).choice([0.0, 1.0], (2000, 2))
     y = (x[:, :1] != x[:, 1:]).astype(float)
-    plain, deep = (fit(x, y, odds=True, hidden=hidden, epochs=40, seed=0)(x[:, None, :].astype(np.float32))[:, 0] for hidden in (0, 8))
+    plain, deep = (fit(x, y, odds=True, hidden=hidden, steps=800, seed=0)(x[:, None, :].astype(np.float32))[:, 0] for hidden in (0, 8))
     assert log_loss(plain, y) > 0.68
     assert log_loss(deep, y) < 0.1
 
 
 def test_numbers_and_no_cases() -> None:
     x = np.linspace(-1, 1, 4000)[:, None]
-    net = fit(x, 3 * x + 0.5, odds=False, hidden=0, epochs=60, seed=0)
+    net = fit(x, 3 * x + 0.5, odds=False, hidden=0, steps=600, seed=0)
     np.testing.assert_allclose(net(np.array([[[0.0]], [[1.0]]], np.float32))[:, 0, 0], [0.5, 3.5], atol=0.05)
-    nothing = fit(np.zeros((0, 3)), np.zeros((0, 1)), odds=True, hidden=4, epochs=2, seed=0)
+    nothing = fit(np.zeros((0, 3)), np.zeros((0, 1)), odds=True, hidden=4, steps=2, seed=0)
     np.testing.assert_allclose(nothing(np.zeros((1, 1, 3), np.float32)), 0, atol=1e-6)
 
 
@@ -162,7 +162,7 @@ def test_its_sessions_are_like_its_teachers() -> None:
 
 def test_the_same_seed_gives_the_same_student_another_another() -> None:
     few = logged()[0][:20]
-    one, two, other = (distil(MINI, SPLIT, few, seed=seed, epochs=2, cached=cached_arrays) for seed in (1, 1, 2))
+    one, two, other = (distil(MINI, SPLIT, few, seed=seed, steps=5, cached=cached_arrays) for seed in (1, 1, 2))
     for name, net in one.nets.items():
         assert net.hidden.tobytes() == two.nets[name].hidden.tobytes()
     assert one.nets["click"].hidden.tobytes() != other.nets["click"].hidden.tobytes()

@@ -222,7 +222,8 @@ def test_wrong_settings_are_told(tiny: Path, settings: dict[str, Any], words: st
 def test_what_is_no_model_is_told(tmp_path: Path) -> None:
     pytest.importorskip("jinja2")
     pytest.importorskip("transformers")
-    pytest.importorskip("gguf")
+    for name in ("accelerate", "gguf"):
+        pytest.importorskip(name)
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "small.gguf").write_bytes(b"GGUF but no more")
     for path in (tmp_path, tmp_path / "small.gguf"):
@@ -320,7 +321,7 @@ class TestTransformers(_Real):
     """SmolLM2-135M-Instruct in PyTorch."""
 
     def make(self) -> LanguageModel:
-        for name in ("gguf", "xgrammar", "jinja2"):
+        for name in ("accelerate", "gguf", "xgrammar", "jinja2"):
             pytest.importorskip(name)
         return make_model(_real("transformers"))
 

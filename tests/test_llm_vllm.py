@@ -22,7 +22,7 @@ from recoworld.llm.model import LanguageModel, Prompt, Sampling
 from recoworld.testing import LanguageModelTests
 
 FOLDER = os.environ.get("RECOWORLD_TEST_MODEL", "")
-SETTINGS = {"dtype": "bfloat16", "max_model_len": 1024, "enforce_eager": True}
+SETTINGS = {"dtype": "bfloat16", "max_model_len": 2048, "enforce_eager": True}
 real = [
     pytest.mark.vllm,
     pytest.mark.slow,
@@ -58,7 +58,7 @@ class EngineTests:
 
     def test_a_prompt_that_is_too_long_says_so(self, model: LanguageModel) -> None:
         with pytest.raises(LanguageModelError, match=r"refused .*(length|too long)"):
-            model.generate([Prompt.of("word " * 3000)])
+            model.generate([Prompt.of("word " * 5000)])
         assert model.generate([Prompt.of("Hello")], sampling=Sampling(max_tokens=2))[0].usage.completion == 2
 
 
@@ -92,7 +92,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         port = free.getsockname()[1]
     log = tmp_path_factory.mktemp("server") / "log"
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", FOLDER, "--served-model-name", "small"]
-    command += ["--port", str(port), "--dtype", "bfloat16", "--max-model-len", "1024", "--enforce-eager", "--enable-prompt-tokens-details"]
+    command += ["--port", str(port), "--dtype", "bfloat16", "--max-model-len", "2048", "--enforce-eager", "--enable-prompt-tokens-details"]
     with log.open("wb") as out:
         running = subprocess.Popen(command, stdout=out, stderr=out)
         try:

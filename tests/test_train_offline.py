@@ -342,7 +342,7 @@ def test_cloning_makes_the_slates_of_others_likelier(cluster: None, folder: Path
     def likelihood() -> float:
         with torch.no_grad():
             net = live_module(algorithm).net
-            return float(plackett.log_prob(net(seen)[0][:, 0], torch.from_numpy(held_out.slates), net.fits(seen)).mean())
+            return float(plackett.log_prob(net(seen).scores[:, 0], torch.from_numpy(held_out.slates), net.fits(seen)).mean())
 
     before = likelihood()
     for _ in range(3):
@@ -415,12 +415,12 @@ def test_the_loss_by_hand(from_log: Any) -> None:
         Columns.NEXT_OBS: {},
     }
     met = torch.tensor([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]])  # so the second turn's click does not count
-    out = {sqn._NEXT: following, sqn._VALUES: values, sqn._MET: met}
+    out = {sqn._NEXT: following, sqn._VALUES: values, sqn._MET: met, sqn.SURPRISE: torch.tensor([0.25, 0.75])}
     loss = sqn.SQNLearner.compute_loss_for_module(learner, module_id="m", config=config, batch=batch, fwd_out=out)
-    # two clicks, values 1 and 3, target 1 + 0.5 * 4
-    assert float(loss) == pytest.approx(np.log(3) + 2.0 * 0.5 * ((1 - 3) ** 2 + (3 - 3) ** 2) / 2)
+    # two clicks, values 1 and 3, target 1 + 0.5 * 4; and the mean surprise
+    assert float(loss) == pytest.approx(np.log(3) + 2.0 * 0.5 * ((1 - 3) ** 2 + (3 - 3) ** 2) / 2 + 0.5)
     batch[sqn.CLICKED] = torch.zeros(2, 2, dtype=torch.bool)
-    assert float(sqn.SQNLearner.compute_loss_for_module(learner, module_id="m", config=config, batch=batch, fwd_out=out)) == 0.0
+    assert float(sqn.SQNLearner.compute_loss_for_module(learner, module_id="m", config=config, batch=batch, fwd_out=out)) == 0.5
 
 
 def test_settings_are_checked() -> None:

@@ -67,8 +67,8 @@ def _loaded(what: str, dtype: Any) -> tuple[Any, Any]:
     path = Path(what).expanduser()
     settings: dict[str, Any] = {}
     if path.suffix == ".gguf" and path.is_file():
-        if not find_spec("gguf"):
-            raise MissingExtra("gguf", "llm", f"reading {path.name}")
+        if missing := next((name for name in ("gguf", "accelerate") if not find_spec(name)), None):
+            raise MissingExtra(missing, "llm", f"reading {path.name} with transformers")
         where = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
         settings = {"quantization_config": transformers.GgufConfig(dequantize=True)}
     else:

@@ -19,7 +19,7 @@ from recoworld.types import Floats
 
 Doubles = NDArray[np.float64]
 ARRAYS = ("centre", "scale", "hidden", "hidden_bias", "top", "straight", "bias")
-_BATCH, _RATE, _PRIOR = 256, 0.01, 3.0
+_BATCH, _RATE, _PRIOR = 256, 0.02, 3.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -53,7 +53,7 @@ class Net:
         return self.bias + np.matmul(x, self.straight) + np.matmul(np.tanh(np.matmul(x, self.hidden) + self.hidden_bias), self.top)
 
 
-def fit(x: NDArray[Any], y: NDArray[Any], *, odds: bool, hidden: int, epochs: int, seed: int) -> Net:
+def fit(x: NDArray[Any], y: NDArray[Any], *, odds: bool, hidden: int, steps: int, seed: int) -> Net:
     """Fit a network to inputs ``[r, f]`` and wanted outputs ``[r, m]`` (0 or 1 for odds); one half throughout where there are no cases."""
     if not len(x):
         x, y = np.zeros((1, x.shape[1])), np.full((1, y.shape[1]), 0.5)
@@ -73,18 +73,13 @@ def fit(x: NDArray[Any], y: NDArray[Any], *, odds: bool, hidden: int, epochs: in
     }
     first = {name: np.zeros_like(value) for name, value in weights.items()}
     second = {name: np.zeros_like(value) for name, value in weights.items()}
-    batches, step = -(-r // _BATCH), 0
-    for epoch in range(epochs):
-        order = rng.permutation(r)
-        for batch in range(batches):
-            rows = order[batch * _BATCH : (batch + 1) * _BATCH]
-            step += 1
-            pace = _RATE * (1 - (epoch * batches + batch) / (epochs * batches))
-            for name, slope in _gradient(weights, z[rows], y[rows], odds).items():
-                slope = slope + _PRIOR / r * weights[name] * (name != "bias")
-                first[name] += 0.1 * (slope - first[name])
-                second[name] += 0.001 * (slope**2 - second[name])
-                weights[name] -= pace * (first[name] / (1 - 0.9**step)) / (np.sqrt(second[name] / (1 - 0.999**step)) + 1e-8)
+    for step in range(1, steps + 1):
+        rows, pace = rng.integers(r, size=_BATCH), _RATE * (1 - (step - 1) / steps)
+        for name, slope in _gradient(weights, z[rows], y[rows], odds).items():
+            slope = slope + _PRIOR / r * weights[name] * (name != "bias")
+            first[name] += 0.1 * (slope - first[name])
+            second[name] += 0.001 * (slope**2 - second[name])
+            weights[name] -= pace * (first[name] / (1 - 0.9**step)) / (np.sqrt(second[name] / (1 - 0.999**step)) + 1e-8)
     return net_of({"centre": centre, "scale": scale, **weights})
 
 

@@ -36,6 +36,8 @@ class _Questions:
     taken: NDArray[np.bool_]
     effort: Doubles
     """Of each slot, in units of a user's patience: 0 where it is looked at for certain."""
+    met: NDArray[np.uint8] | None = None
+    """How often the item was met before ``[m, k]``; None for never."""
 
 
 def calibrated(
@@ -62,6 +64,9 @@ def calibrated(
     if not asked.taken.any() or asked.taken.all():
         raise ConfigError(f"calibrated: {int(asked.taken.sum())} of {asked.taken.size} items were taken; expected some, and others")
     m, k = asked.slates.shape
+    exposures = np.zeros((m, len(simulator.catalog)), np.uint8)
+    if asked.met is not None:
+        np.put_along_axis(exposures, asked.slates, asked.met.astype(np.uint8), axis=1)
     history = History(
         users=asked.users,
         turn=np.zeros(m, np.int64),
@@ -69,7 +74,7 @@ def calibrated(
         acts=np.zeros((m, 0), np.int8),
         slate=np.zeros((m, k), np.int32),
         response=np.zeros((m, k, 6), np.float32),
-        exposures=np.zeros((m, len(simulator.catalog)), np.uint8),
+        exposures=exposures,
         standing=Instruction.none(m),
         age=np.zeros(m, np.int64),
     )
@@ -109,7 +114,8 @@ def _impressions(dataset: Dataset, users: Ints, most: int, rng: np.random.Genera
     part = log.take(np.sort(rng.choice(rows, most, replace=False)) if len(rows) > most else rows)
     first = np.zeros(len(part.users)) if part.first_slot is None else part.first_slot
     slots = first[:, None].astype(np.float64) + np.arange(part.slates.shape[1])
-    return _Questions(users=part.users.astype(np.int64), slates=part.slates.astype(np.int64), taken=part.clicked, effort=slots)
+    users, slates = part.users.astype(np.int64), part.slates.astype(np.int64)
+    return _Questions(users=users, slates=slates, taken=part.clicked, effort=slots, met=part.met)
 
 
 def _pairs(dataset: Dataset, split: Split, users: Ints, most: int, rng: np.random.Generator) -> _Questions:

@@ -71,7 +71,7 @@ def load_student(folder: str | Path) -> Student:
         facts = json.loads((folder / _FILES[0]).read_text(encoding="utf-8"))
         if facts.pop("format") != FORMAT or (facts.pop("slot"), facts.pop("turn")) != (list(SLOT), list(TURN)):
             raise ConfigError(f"expected {FORMAT} with the signals of this version; distil it anew")
-        with np.load(folder / _FILES[1], allow_pickle=False) as found:
+        with open(folder / _FILES[1], "rb") as file, np.load(file, allow_pickle=False) as found:
             arrays = {name: found[name] for name in found.files}
         nets = {name: net_of({part: arrays[f"{name}.{part}"] for part in ARRAYS}) for name in NETS}
         for name, net in nets.items():
@@ -95,19 +95,20 @@ def distil(
     *,
     seed: int,
     hidden: int = 16,
-    epochs: int = 30,
+    steps: int = 1500,
     cached: ArrayCache | None = None,
 ) -> Student:
     """Learn from sessions of this data set, all with slates of one length; the same seed gives the same student.
 
-    hidden: units of each network, 0 for (logistic) regressions. epochs: passes over the cases. cached: see `fit_taste`. Raises ConfigError.
+    hidden: units of each network, 0 for (logistic) regressions. steps: minibatches that each is fitted on. cached: see `fit_taste`.
+    Raises ConfigError.
     """
     found = lessons(dataset, split, fit_taste(dataset, split, BehavioralConfig(), cached=cached), sessions)
     if not found.clicked.any():
         raise ConfigError("distil: nobody clicked in these sessions; expected sessions with clicks")
     nets = {}
     for place, (name, (x, y, odds)) in enumerate(_cases(found).items()):
-        nets[name] = fit(x, y, odds=odds, hidden=hidden, epochs=epochs, seed=seed * len(NETS) + place)
+        nets[name] = fit(x, y, odds=odds, hidden=hidden, steps=steps, seed=seed * len(NETS) + place)
     took = found.clicked
     expected = nets["watching"](found.slots)[..., 0][took]
     minds = [session.opening for session in sessions if session.opening is not None]

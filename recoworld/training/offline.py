@@ -25,7 +25,6 @@ from recoworld.training.from_log import FromLog, LogSettings, fed, prepare
 from recoworld.training.settings import Count, Positive
 from recoworld.training.slate_module import SURPRISE, module_spec
 from recoworld.training.slate_policy import SlatePolicy
-from recoworld.training.synchronous import mean
 from recoworld.training.views import SLATE, View
 
 _PROTO = View("vector", "proto")
@@ -69,7 +68,7 @@ class CloningLearner(MARWILTorchLearner):  # type: ignore[misc]  # Ray has no ty
     def compute_loss_for_module(self, *, module_id: str, config: Any, batch: dict[str, Any], fwd_out: dict[str, Tensor]) -> Tensor:
         """RLlib's hook."""
         loss = super().compute_loss_for_module(module_id=module_id, config=config, batch=batch, fwd_out=fwd_out)
-        return loss + mean(fwd_out[SURPRISE], batch)
+        return loss + fwd_out[SURPRISE].mean()
 
 
 class BCSettings(LogSettings):

@@ -88,10 +88,13 @@ class Belief(nn.Module):  # type: ignore[misc]  # torch's types are not followed
         recent = fading((1 - memory) * mean, memory)
         focus = w["focus"] * fade ** torch.arange(slates + 1, device=x.device)
 
+        def then(values: Tensor) -> Tensor:  # index_select: its gradient is added up in a fixed order
+            return values.flatten(0, 1).index_select(0, row * (slates + 1) + slate)
+
         at = w["base"] + w["taste"] * taste[row, item - 1] + w["popularity"] * self.popularity[item - 1]
-        at = at + (x * (w["home"] * home[row] + clicks[row, slate])).sum(dim=1) + (q * liking[row, slate]).sum(dim=1)
-        at = at - w["recent"] * (x * recent[row, slate]).sum(dim=1).square()
-        under = at[:, None] + torch.cat([focus[slate, None] * x, torch.zeros_like(x[:, :1])], dim=1)  # [m, d + 1]
+        at = at + (x * (w["home"] * home[row] + then(clicks))).sum(dim=1) + (q * then(liking)).sum(dim=1)
+        at = at - w["recent"] * (x * then(recent)).sum(dim=1).square()
+        under = at[:, None] + torch.cat([focus.index_select(0, slate)[:, None] * x, torch.zeros_like(x[:, :1])], dim=1)  # [m, d + 1]
         chance = logsigmoid(under * (2 * clicked - 1)[:, None])
         prior = torch.cat([w["usual"] * home + self.priors * TOPIC_UNIT, w["none"].expand(n, 1)], dim=1).log_softmax(dim=1)
         joint = prior.index_add(0, row, chance)
