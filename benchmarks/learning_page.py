@@ -60,8 +60,9 @@ items, and a return that rises while held-out ranking, which no simulator comput
 - Few seeds, one split of the users, one data set.
 - Changed worlds change the coefficients of one simulator, not its kind.
 
-- The network's idea of a session has the form of this simulator's equations ([training](training.md#the-network-of-the-slate-aware-ones)): that is why
-  so few sessions suffice, and says nothing of users who work otherwise.
+- The network's idea of a session has the form of this simulator's equations
+  ([training](training.md#the-network-of-the-slate-aware-ones)): that is why so few sessions suffice, and says nothing of users who work
+  otherwise.
 
 ## How it was made
 
