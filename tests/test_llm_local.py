@@ -306,32 +306,32 @@ def _real(backend: str) -> str:
         pytest.skip(str(error))
 
 
-class _Real(LanguageModelTests):
-    exact = False
-    n_prompts = 8
-
-    def _slack(self, n: int) -> int:
-        """In bfloat16 about half of the longer replies turn another way in another batch; that they come in order is tested elsewhere."""
-        return n - 1
-
-
 @pytest.mark.llm
 @pytest.mark.slow
-class TestTransformers(_Real):
-    """SmolLM2-135M-Instruct in PyTorch."""
+class TestTransformers(LanguageModelTests):
+    """SmolLM2-135M-Instruct in PyTorch; in float32, for bfloat16 turns most replies another way in another batch."""
+
+    exact = False
+    n_prompts = 8
 
     def make(self) -> LanguageModel:
         for name in ("accelerate", "gguf", "xgrammar", "jinja2"):
             pytest.importorskip(name)
-        return make_model(_real("transformers"))
+        return make_model(_real("transformers"), dtype="float32")
 
 
 @pytest.mark.llm
 @pytest.mark.slow
-class TestOpenVINO(_Real):
+class TestOpenVINO(LanguageModelTests):
     """SmolLM2-135M-Instruct in OpenVINO."""
 
+    exact = False
     scores = False
+    n_prompts = 8
+
+    def _slack(self, n: int) -> int:
+        """Of the engine's 8-bit cache and bfloat16; that replies come in order is tested with other models."""
+        return n - 1
 
     def make(self) -> LanguageModel:
         return make_model(_real("openvino_genai"))

@@ -71,7 +71,7 @@ class OpenVINOModel:
         sampling: Sampling = DEFAULT,
         on_reply: OnReply | None = None,
     ) -> list[Completion]:
-        """As `LanguageModel.generate`; log-probabilities are those that the engine drew from: of temperature, `top_p` and grammar."""
+        """As `LanguageModel.generate`; log-probabilities are the model's own, at temperature 1 and without grammar."""
         out: dict[int, Completion] = {}
         regex = None if schema is None else reply_regex(schema)
         with self._lock:

@@ -1,7 +1,10 @@
 """Models in PyTorch through `transformers`: a folder, a hub's name or a GGUF file, on a processor or a GPU.
 
 A reply depends on its own prompt, seed and grammar. Floating point does not quite obey: sums come in another order in a batch of another
-shape, and where two tokens are nearly as likely a reply turns another way. The same batch gives the same bytes.
+shape, and where two tokens are nearly as likely a reply turns another way. The same batch gives the same bytes. Measured with
+SmolLM2-135M, 24 tokens at temperature 1, on a processor: in float32 none of 24 replies differed between one batch and one by one, and 2
+between one batch and three; in bfloat16, which is faster, all of 12, and 4 of 12 between one batch and three. So record what must be
+repeated (`recoworld.llm.record`), or ask for dtype="float32".
 """
 
 from __future__ import annotations
