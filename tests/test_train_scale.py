@@ -229,7 +229,19 @@ def _weights(run: Any) -> list[dict[str, Any]]:
     return [{name.removeprefix("module."): value for name, value in result.get().items()} for result in results]
 
 
-def test_the_driver_is_killed_and_the_run_that_goes_on_ends_as_if_it_had_not_been(nodes: None, tmp_path: Path) -> None:
+@pytest.fixture
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Here and in processes that a test starts: sums over several threads round otherwise, and earlier tests may have set how many."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_the_driver_is_killed_and_the_run_that_goes_on_ends_as_if_it_had_not_been(nodes: None, one_thread: None, tmp_path: Path) -> None:
     out, endless = tmp_path / "killed", tiny(iterations=100_000)
     (tmp_path / "c.yaml").write_text(endless.yaml())
     done = killed_in_mid_run(tmp_path / "c.yaml", out)
