@@ -5,41 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator
+from pydantic import Field, ValidationError
 
 from recoworld.errors import ConfigError, UnknownName
-from recoworld.llm.model import LanguageModel
+from recoworld.llm.settings import ModelSettings
 from recoworld.simulators.config import BehavioralConfig
 
 
-class AskedConfig(BaseModel):
+class AskedConfig(ModelSettings):
     """What is said of a model, its record and its prompts."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
 
     behavior: BehavioralConfig = BehavioralConfig()
     """Coefficients of the behavioural user; given beside the other settings, by their own names."""
-    llm: Any = "local"
-    """What `recoworld.llm.make.make_model` takes: "local", "openai:gpt-4o-mini", "vllm:Qwen/...", "scripted", ..., or a `LanguageModel`."""
-    llm_config: dict[str, Any] = Field(default_factory=dict)
-    """Settings of that model's backend, e.g. ``{"device": "cuda"}``."""
-    record: Path | None = None
-    """File in which every reply is kept, so that none is asked for twice and the run can be repeated without the model."""
     prompts: Path | None = None
     """Folder with Jinja2 files in place of the shipped ones (`recoworld.simulators.brief`), or of some of them."""
     history_items: Annotated[int, Field(ge=0, le=200)] = 8
     """Titles of the user's log that it knows by heart: so many liked ones, half as many disliked ones."""
-
-    @field_validator("llm")
-    @classmethod
-    def _is_a_model(cls, value: Any) -> Any:
-        if (isinstance(value, str) and value) or isinstance(value, LanguageModel):
-            return value
-        raise ValueError("expected the name of a language model, or one")
-
-    @field_serializer("llm")
-    def _named(self, value: Any) -> str:
-        return value if isinstance(value, str) else str(value.name)
 
     @classmethod
     def of(cls, settings: dict[str, Any] | Self | None, kind: str) -> Self:

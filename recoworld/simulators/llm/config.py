@@ -5,26 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator
+from pydantic import Field, ValidationError
 
 from recoworld.errors import ConfigError, UnknownName
-from recoworld.llm.model import LanguageModel
+from recoworld.llm.settings import ModelSettings
 
 Representation = Literal["text", "images", "semantic_ids"]
 
 
-class LLMUserConfig(BaseModel):
+class LLMUserConfig(ModelSettings):
     """Settings of `recoworld.simulators.llm`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
-
     # the model
-    llm: Any = "local"
-    """What `recoworld.llm.make.make_model` takes: "local", "openai:gpt-4o-mini", "vllm:Qwen/...", "scripted", ..., or a `LanguageModel`."""
-    llm_config: dict[str, Any] = Field(default_factory=dict)
-    """Settings of that model's backend, e.g. ``{"device": "cuda"}``."""
-    record: Path | None = None
-    """File in which every reply is kept, so that none is asked for twice and the run can be repeated without the model."""
     temperature: Annotated[float, Field(ge=0, le=5)] = 0.8
     max_tokens: Annotated[int, Field(ge=1, le=100_000)] | None = None
     """Of one reply; None for two fifths of the characters of the longest one."""
@@ -52,17 +44,6 @@ class LLMUserConfig(BaseModel):
     """Share of sessions that begin with a genre in mind."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Of the traits that a person keeps for life."""
-
-    @field_validator("llm")
-    @classmethod
-    def _is_a_model(cls, value: Any) -> Any:
-        if (isinstance(value, str) and value) or isinstance(value, LanguageModel):
-            return value
-        raise ValueError("expected the name of a language model, or one")
-
-    @field_serializer("llm")
-    def _named(self, value: Any) -> str:
-        return value if isinstance(value, str) else str(value.name)
 
     @classmethod
     def of(cls, settings: dict[str, Any] | LLMUserConfig | None) -> LLMUserConfig:
