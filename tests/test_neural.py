@@ -149,7 +149,7 @@ def test_the_session_is_found_in_the_history(world):
     assert (session.counts[3] * 100).tolist() == pytest.approx(expected)
 
 
-def by_hand(world, belief, taste, home, popularity, content, factors, row):
+def by_hand(world, belief, taste, home, known, popularity, content, factors, row):
     """The module docstring's equations, a loop at a time: log-odds of all items, topics, surprise of one user."""
     w = {name: float(value) for name, value in zip(START, (belief.weights * belief.units).tolist(), strict=True)}
     fade, memory = (1 / (1 + np.exp(-w[name])) for name in ("fade", "memory"))
@@ -158,7 +158,7 @@ def by_hand(world, belief, taste, home, popularity, content, factors, row):
     likely, looks = np.zeros(d + 1), 0
 
     def logits(turn, topic):
-        z = w["base"] + w["taste"] * taste[row] + w["popularity"] * popularity + w["home"] * (x @ home[row])
+        z = w["base"] + w["taste"] * taste[row] - w["known"] * known[row] + w["popularity"] * popularity + w["home"] * (x @ home[row])
         z = z + w["clicks"] * (x @ clicks) + w["liking"] * (q @ liking) - w["recent"] * np.square(x @ recent)
         return z + (w["focus"] * fade**turn * x[:, topic] if topic < d else 0.0)
 
@@ -185,13 +185,14 @@ def test_beliefs_are_those_of_the_equations(world):
     generator = torch.Generator().manual_seed(1)
     taste = torch.rand(24, len(content) - 1, generator=generator)
     home, popularity = torch.randn(24, content.shape[1], generator=generator) * 0.1, torch.randn(len(content) - 1, generator=generator)
+    known = (torch.rand(24, len(content) - 1, generator=generator) < 0.3).float()
     belief = Belief(content, factors, popularity)
     with torch.no_grad():  # no weight is 0, and none is another's
-        belief.weights.copy_(torch.tensor([-1.0, 2.0, 0.3, 1.5, 0.4, 0.2, 3.0, 4.0, 1.0, 0.3, 5.0, 1.2]) / belief.units)
+        belief.weights.copy_(torch.tensor([-1.0, 2.0, 0.7, 0.3, 1.5, 0.4, 0.2, 3.0, 4.0, 1.0, 0.3, 5.0, 1.2]) / belief.units)
         belief.priors.copy_(torch.randn(content.shape[1], generator=generator) / TOPIC_UNIT)
-        believed = belief(session_of(tensors(observe(world))), taste, home)
+        believed = belief(session_of(tensors(observe(world))), taste, home, known)
     for row in range(6):
-        arguments = (part.numpy() for part in (taste, home, popularity))
+        arguments = (part.numpy() for part in (taste, home, known, popularity))
         logits, topics, surprise = by_hand(world, belief, *arguments, content, factors, row)
         np.testing.assert_allclose(believed.logits[row], logits, atol=1e-4)
         np.testing.assert_allclose(believed.topics[row], topics, atol=1e-5)
@@ -207,8 +208,8 @@ def test_a_session_about_one_thing_is_recognised():
     flat = torch.zeros(1, 40)
     belief = Belief(content, torch.zeros(41, 1), flat[0])
     with torch.no_grad():
-        belief.weights.copy_(torch.tensor([-2.0, 0, 0, 0, 0, 0, 0, 4.0, 4.0, 0, 0, 0]) / belief.units)
-        believed = belief(session, flat, torch.zeros(1, 4))
+        belief.weights.copy_(torch.tensor([-2.0, 0, 0, 0, 0, 0, 0, 0, 4.0, 4.0, 0, 0, 0]) / belief.units)
+        believed = belief(session, flat, torch.zeros(1, 4), flat)
     assert believed.topics[0].argmax() == 2
     assert believed.topics[0, 2] > 0.95
     assert believed.logits[0].argmax() % 4 == 2
@@ -233,15 +234,21 @@ def test_only_surprise_teaches_the_belief(world, knowledge):
     assert (net.belief.weights.grad != 0).sum() >= 11  # with nothing of late, how long it lasts makes no difference
 
 
-def test_an_item_already_met_is_below_all_others(world, knowledge):
+def test_an_item_of_this_session_is_below_all_others_and_one_of_the_past_may_come_again(world, knowledge):
     seen = observe(world)
+    net = scorer(world, knowledge)
     with torch.no_grad():
-        scores = scorer(world, knowledge)(tensors(seen)).scores[:, 0].numpy()
-    met = world.state.history.exposures > 0
-    met_shown = np.zeros_like(met)
-    rows, columns = np.nonzero(seen["history"])
-    met_shown[rows, seen["history"][rows, columns] - 1] = True
-    assert scores[met_shown].max() < MET / 2 < scores[~met_shown].min()
+        scores = net(tensors(seen)).scores[:, 0].numpy()
+        net.belief.weights[list(START).index("known")] -= 1.0 / net.belief.units[list(START).index("known")]
+        easier = net(tensors(seen)).scores[:, 0].numpy()
+    marked = {}
+    for name, acts in (("now", seen["history_acts"] >= Act.UNSEEN), ("before", seen["history_acts"] < Act.UNSEEN)):
+        marked[name] = np.zeros_like(scores, dtype=bool)
+        rows, columns = np.nonzero((seen["history"] > 0) & acts)
+        marked[name][rows, seen["history"][rows, columns] - 1] = True
+    assert scores[marked["now"]].max() < MET / 2 < scores[~marked["now"]].min()
+    np.testing.assert_allclose((easier - scores)[marked["before"]], net.sizes.scale, atol=2e-2)  # MET is large
+    np.testing.assert_allclose((easier - scores)[~marked["before"]], 0.0, atol=2e-2)
 
 
 def test_scores_follow_the_formula(world, knowledge):

@@ -1,9 +1,10 @@
 """What this session is about, by Bayes' rule.
 
 A mixture of click models, one for each topic g that a session may be about (a content feature), and one for none. Item i, with content x_i,
-root of the collaborative score a_i and factors q_i, is clicked by a user who looks at it before slate t with log-odds
+root of the collaborative score a_i and factors q_i, known_i = 1 where it is in the user's past, is clicked by a user who looks at it before
+slate t with log-odds
 
-    z_tig = b + w_a a_i + w_p popularity_i + w_h x_i . home + w_c x_i . c_t + w_q q_i . l_t - w_r (x_i . r_t)^2 + w_g f^t x_ig
+    z_tig = b + w_a a_i - w_k known_i + w_p popularity_i + w_h x_i . home + w_c x_i . c_t + w_q q_i . l_t - w_r (x_i . r_t)^2 + w_g f^t x_ig
     c_t = f c_{t-1} + sum of clicked (x - mean x),  l_t the same of q:    what clicks have added to the interest, and how it fades
     r_t = m r_{t-1} + (1 - m) mean of looked at x:                        what was seen of late
 
@@ -24,6 +25,7 @@ from recoworld.policies.neural.session import SessionItems, fading
 START = {
     "base": (-3.0, 100.0),
     "taste": (3.0, 100.0),
+    "known": (3.0, 100.0),
     "popularity": (0.0, 15.0),
     "home": (0.0, 100.0),
     "clicks": (0.0, 10.0),
@@ -35,9 +37,9 @@ START = {
     "usual": (0.0, 100.0),
     "none": (0.0, 30.0),
 }
-"""Where training starts, and the unit of each weight: b, w_a, w_p, w_h, w_c, w_q, w_r, w_g; the log-odds of f and m; w_b; and the prior
-log-odds of no topic. At first it goes by taste, and knows next to nothing of sessions. Adam moves all parameters by about the learning
-rate, hence the units."""
+"""Where training starts, and the unit of each weight: b, w_a, w_k, w_p, w_h, w_c, w_q, w_r, w_g; the log-odds of f and m; w_b; and the
+prior log-odds of no topic. At first it goes by taste, and knows next to nothing of sessions. Adam moves all parameters by about the
+learning rate, hence the units."""
 TOPIC_UNIT = 30.0
 
 
@@ -69,8 +71,8 @@ class Belief(nn.Module):  # type: ignore[misc]  # torch's types are not followed
         self.weights = nn.Parameter(torch.tensor([start / unit for start, unit in START.values()]))
         self.priors = nn.Parameter(torch.zeros(content.shape[1]))
 
-    def forward(self, session: SessionItems, taste: Tensor, home: Tensor) -> Believed:
-        """taste ``[n, N]``, home ``[n, d]``: `ItemKnowledge.past`."""
+    def forward(self, session: SessionItems, taste: Tensor, home: Tensor, known: Tensor) -> Believed:
+        """taste ``[n, N]``, home ``[n, d]``: `ItemKnowledge.past`. known: 1 for items of the user's past ``[n, N]``."""
         w = dict(zip(START, (self.weights * self.units).unbind(), strict=True))
         fade, memory = w["fade"].sigmoid(), w["memory"].sigmoid()
         n, slates, _ = session.items.shape
@@ -91,7 +93,7 @@ class Belief(nn.Module):  # type: ignore[misc]  # torch's types are not followed
         def then(values: Tensor) -> Tensor:  # index_select: its gradient is added up in a fixed order
             return values.flatten(0, 1).index_select(0, row * (slates + 1) + slate)
 
-        at = w["base"] + w["taste"] * taste[row, item - 1] + w["popularity"] * self.popularity[item - 1]
+        at = w["base"] + w["taste"] * taste[row, item - 1] - w["known"] * known[row, item - 1] + w["popularity"] * self.popularity[item - 1]
         at = at + (x * (w["home"] * home[row] + then(clicks))).sum(dim=1) + (q * then(liking)).sum(dim=1)
         at = at - w["recent"] * (x * then(recent)).sum(dim=1).square()
         under = at[:, None] + torch.cat([focus.index_select(0, slate)[:, None] * x, torch.zeros_like(x[:, :1])], dim=1)  # [m, d + 1]
@@ -107,6 +109,6 @@ class Belief(nn.Module):  # type: ignore[misc]  # torch's types are not followed
             interest = clicks[user, now] + focus[now, None] * topics[:, :-1]
             items = torch.cat([self.content, self.factors], dim=1)[1:]
             logits = torch.cat([w["home"] * home + interest, liking[user, now]], dim=1) @ items.T
-            logits += w["base"] + w["taste"] * taste + w["popularity"] * self.popularity
+            logits += w["base"] + w["taste"] * taste - w["known"] * known + w["popularity"] * self.popularity
             logits -= w["recent"] * (late @ items[:, :d].T).square()
         return Believed(logits=logits, topics=topics, interest=interest, recent=late, surprise=surprise)

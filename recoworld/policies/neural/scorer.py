@@ -18,9 +18,10 @@ from recoworld.policies.neural.belief import Belief, Believed
 from recoworld.policies.neural.encoder import SessionEncoder
 from recoworld.policies.neural.knowledge import ItemKnowledge
 from recoworld.policies.neural.session import Seen, SessionItems, past_of, session_of
+from recoworld.types import Act
 
 MET = -1e4
-"""What an item already met scores less: never chosen while an unmet one is left."""
+"""What an item of this session scores less: never shown again while another is left."""
 WIDE = {"click": 30.0, "popularity": 30.0, "recent": 100.0, "recent_squared": 200.0}
 """The wide part's quantities: log-odds of a click by the belief, popularity, the product of the item's content with what was seen of late,
 and its square: boredom is not linear. A weight is its parameter times the number here, some 30 over the quantity's standard deviation
@@ -51,7 +52,7 @@ class Scored:
     """What the network says."""
 
     scores: Tensor
-    """``[n, heads, N]``; items already met `MET` less."""
+    """``[n, heads, N]``; those shown in this session `MET` less."""
     state: Tensor
     """``[n, width]``."""
     surprise: Tensor
@@ -125,14 +126,16 @@ class ItemScorer(nn.Module):  # type: ignore[misc]  # torch's types are not foll
         return arranged(scores, lambda own, rows: own.topk(k, dim=1).indices, seen, fits, self.met(seen))
 
     def met(self, seen: Seen) -> Tensor:
-        """Which items the user has met, float ``[n, N]``."""
-        history = seen["history"].long()
-        return torch.zeros(len(history), len(self.belief.content), device=history.device).scatter_(1, history, 1.0)[:, 1:]
+        """Which items the user has met in this session, float ``[n, N]``."""
+        return self._marked(seen["history"] * (seen["history_acts"] >= Act.UNSEEN))
+
+    def _marked(self, history: Tensor) -> Tensor:
+        return torch.zeros(len(history), len(self.belief.content), device=history.device).scatter_(1, history.long(), 1.0)[:, 1:]
 
     def _believed(self, seen: Seen) -> tuple[SessionItems, Believed]:
         session = session_of(seen)
         taste, home = self._past(seen)
-        return session, self.belief(session, taste, home)
+        return session, self.belief(session, taste, home, self._marked(past_of(seen)[0]))
 
 
 class PastTable:
