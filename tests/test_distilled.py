@@ -17,11 +17,11 @@ from recoworld.errors import ConfigError, DataCorrupt, DataMissing, RecoWorldErr
 from recoworld.luck import Luck, combine
 from recoworld.session import SLOTS, Session, SessionLog
 from recoworld.simulators.behavioral import build as build_behavioral
-from recoworld.simulators.distilled import DistilledSimulator, build
-from recoworld.simulators.lessons import lessons
-from recoworld.simulators.networks import base_loss, fit, log_loss
-from recoworld.simulators.signals import SLOT
-from recoworld.simulators.students import Student, distil, load_student, losses
+from recoworld.simulators.distilled.lessons import lessons
+from recoworld.simulators.distilled.networks import base_loss, fit, log_loss
+from recoworld.simulators.distilled.signals import SLOT
+from recoworld.simulators.distilled.simulator import DistilledSimulator, build
+from recoworld.simulators.distilled.students import Student, distil, load_student, losses
 from recoworld.testing.simulators import SimulatorTests, check_same, random_slates
 from recoworld.types import LEVELS, Floats
 from recoworld.world import World

@@ -19,10 +19,10 @@ from recoworld.llm.make import make_model
 from recoworld.llm.model import Completion, Prompt
 from recoworld.llm.scripted import Scripted, malformed
 from recoworld.parse import understood
+from recoworld.simulators.assisted.hybrid import HybridConfig, HybridSimulator
 from recoworld.simulators.behavioral import BehavioralSimulator
 from recoworld.simulators.behavioral import build as build_behavioral
 from recoworld.simulators.config import BehavioralConfig
-from recoworld.simulators.hybrid import HybridConfig, HybridSimulator
 from recoworld.testing.simulators import SimulatorTests, arrays, check_same, random_slates, sessions
 from recoworld.types import Aspect, Instruction, Kind, Turn
 from recoworld.world import World

@@ -19,11 +19,11 @@ from recoworld.impressions import Impressions
 from recoworld.llm.model import Likelihood, Prompt
 from recoworld.llm.scripted import Scripted
 from recoworld.luck import Luck, combine
+from recoworld.simulators.assisted.scaling import calibrated, fitted
+from recoworld.simulators.assisted.scored import REPLIES, ScoredConfig, ScoredSimulator
 from recoworld.simulators.behavioral import BehavioralMindset, BehavioralSimulator
 from recoworld.simulators.behavioral import build as build_behavioral
 from recoworld.simulators.config import BehavioralConfig
-from recoworld.simulators.scaling import calibrated, fitted
-from recoworld.simulators.scored import REPLIES, ScoredConfig, ScoredSimulator
 from recoworld.testing.simulators import SimulatorTests, random_slates, sessions
 from recoworld.users import Dataset
 from recoworld.world import World

@@ -1,1 +1,1 @@
-"""User simulators: one family a file."""
+"""User simulators: one family a file, or a room where it takes several."""

@@ -1,4 +1,4 @@
-"""Fit the two numbers of the scored user (`recoworld.simulators.scored`) to a log, by maximum likelihood.
+"""Fit the two numbers of the scored user (`recoworld.simulators.assisted.scored`) to a log, by maximum likelihood.
 
 With s what the model says of an item, and e the chance that its slot is looked at, a click has probability ``e sigmoid(offset + slope s)``.
 
@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from recoworld.errors import ConfigError
 from recoworld.luck import Luck, combine
+from recoworld.simulators.assisted.scored import ScoredSimulator
 from recoworld.simulators.behavioral import P
-from recoworld.simulators.scored import ScoredSimulator
 from recoworld.types import History, Instruction, Ints, Slates
 from recoworld.users import Dataset, Split
 

@@ -18,7 +18,7 @@ class AskedConfig(ModelSettings):
     behavior: BehavioralConfig = BehavioralConfig()
     """Coefficients of the behavioural user; given beside the other settings, by their own names."""
     prompts: Path | None = None
-    """Folder with Jinja2 files in place of the shipped ones (`recoworld.simulators.brief`), or of some of them."""
+    """Folder with Jinja2 files in place of the shipped ones (`recoworld.simulators.assisted.brief`), or of some of them."""
     history_items: Annotated[int, Field(ge=0, le=200)] = 8
     """Titles of the user's log that it knows by heart: so many liked ones, half as many disliked ones."""
 

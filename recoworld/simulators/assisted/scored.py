@@ -4,7 +4,7 @@ After a prefix that all items of a user share (who it is, how it feels, what the
 two replies, "I click" and "I skip"; the order of the slate does not matter. What it says is corrected twice. **Contextual calibration**
 (Zhao et al. 2021, "Calibrate before use", arXiv 2102.09690): the same question is asked about an item without content, and what that gets
 is subtracted, for it tells what the words of the prompt bring about by themselves. Then two numbers that a log can give
-(`recoworld.simulators.scaling.calibrated`)::
+(`recoworld.simulators.assisted.scaling.calibrated`)::
 
     l(item) = log P("I click" | prefix, item) - log P("I skip" | prefix, item)
     z = offset + slope (l(item) - l("N/A")),    P(click | examined) = sigmoid(z)
@@ -29,9 +29,9 @@ from recoworld.instructions import compliance
 from recoworld.llm.make import make_model
 from recoworld.llm.model import LanguageModel, Likelihood, Prompt
 from recoworld.luck import Luck
-from recoworld.simulators.asked import AskedConfig
+from recoworld.simulators.assisted.brief import AskedMindset, Brief, asked
+from recoworld.simulators.assisted.config import AskedConfig
 from recoworld.simulators.behavioral import BehavioralMindset, BehavioralSimulator
-from recoworld.simulators.brief import AskedMindset, Brief, asked
 from recoworld.simulators.config import BehavioralConfig
 from recoworld.simulators.llm.words import quoted
 from recoworld.simulators.taste import ArrayCache, Taste, fit_taste
@@ -44,7 +44,7 @@ _MOST = 15.0  # log-odds at most: a chance of exactly 0 or 1 is none
 
 
 class ScoredConfig(AskedConfig):
-    """Settings of `recoworld.simulators.scored`, beside the behavioural coefficients, of which those of the click do nothing here."""
+    """Settings of the scored user, beside the behavioural coefficients, of which those of the click do nothing here."""
 
     slope: Annotated[float, Field(ge=0, le=100)] = 1.0
     """Weight of what the model says."""

@@ -27,10 +27,10 @@ from recoworld.llm.make import make_model
 from recoworld.llm.model import LanguageModel, Prompt, Sampling, Schema
 from recoworld.luck import Luck
 from recoworld.parse import understood
-from recoworld.simulators.asked import AskedConfig
+from recoworld.simulators.assisted.brief import AskedMindset, Brief, asked
+from recoworld.simulators.assisted.config import AskedConfig
 from recoworld.simulators.behavioral import BehavioralMindset, BehavioralSimulator
 from recoworld.simulators.behavioral import build as build_behavioral
-from recoworld.simulators.brief import AskedMindset, Brief, asked
 from recoworld.simulators.llm.ledger import Ledger
 from recoworld.simulators.llm.words import clean, quoted
 from recoworld.simulators.taste import ArrayCache
@@ -45,7 +45,7 @@ _UNUSED = ("bent", "said", "not_understood")  # of the ledger
 
 
 class HybridConfig(AskedConfig):
-    """Settings of `recoworld.simulators.hybrid`, beside the behavioural coefficients."""
+    """Settings of the hybrid user, beside the behavioural coefficients."""
 
     temperature: Annotated[float, Field(ge=0, le=5)] = 0.8
     max_words: Annotated[int, Field(ge=3, le=40)] = 25

@@ -4,7 +4,7 @@
     student.save("student")
     make_world(dataset="ml-1m", simulator="distilled", simulator_config={"from": "student"})
 
-Seven networks (`recoworld.simulators.students`) go by the signals of `recoworld.simulators.signals`; all noise is `Luck`'s:
+Seven networks (`students.py`) go by what `signals.py` makes of the mindset and the slate; all noise is `Luck`'s:
 
 - **looking on**: having looked at a slot, whether the next one is looked at too; the first one is in any case.
 - **click** on a slot that is looked at; after it **watching** (a share of the duration, with the residual's spread as noise) and
@@ -30,9 +30,9 @@ from recoworld.errors import ConfigError, UnknownName
 from recoworld.instructions import FORMS, compliance
 from recoworld.luck import Luck, gumbel, logistic
 from recoworld.simulators.config import BehavioralConfig
+from recoworld.simulators.distilled.signals import StudentMindset, after, slot_signals, turn_signals
+from recoworld.simulators.distilled.students import Student, distil, load_student
 from recoworld.simulators.reflection import reflect
-from recoworld.simulators.signals import StudentMindset, after, slot_signals, turn_signals
-from recoworld.simulators.students import Student, distil, load_student
 from recoworld.simulators.taste import ArrayCache, Taste, fit_taste
 from recoworld.types import Bools, Feedback, Floats, History, Instruction, Ints, Mindset, Slates
 from recoworld.users import Dataset, Split
@@ -131,7 +131,7 @@ def build(
             raise ConfigError(str(UnknownName("setting of the distilled user", key, ["from"])))
     folder = settings.get("from")
     if not isinstance(folder, str | Path) or not str(folder):
-        raise ConfigError(f"distilled user: from = {folder!r}; expected the folder of a student (recoworld.simulators.students.distil)")
+        raise ConfigError(f"distilled user: from = {folder!r}; expected the folder that a student was saved to (`distil`)")
     student = load_student(folder)
     if student.dataset != dataset.name:
         raise ConfigError(f"distilled user: {str(folder)!r} was fitted on users of {student.dataset!r}; expected {dataset.name!r}")

@@ -1,4 +1,4 @@
-"""What a distilled user has learnt, how, and how it is kept. See `recoworld.simulators.distilled`."""
+"""What a distilled user has learnt, how, and how it is kept. See `recoworld.simulators.distilled.simulator`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from recoworld.errors import ConfigError, DataCorrupt, DataMissing
 from recoworld.files import replacing
 from recoworld.session import Session
 from recoworld.simulators.config import BehavioralConfig
-from recoworld.simulators.lessons import Lessons, lessons
-from recoworld.simulators.networks import ARRAYS, Net, base_loss, fit, log_loss, net_of
-from recoworld.simulators.signals import SLOT, TURN
+from recoworld.simulators.distilled.lessons import Lessons, lessons
+from recoworld.simulators.distilled.networks import ARRAYS, Net, base_loss, fit, log_loss, net_of
+from recoworld.simulators.distilled.signals import SLOT, TURN
 from recoworld.simulators.taste import ArrayCache, fit_taste
 from recoworld.types import Floats
 from recoworld.users import Dataset, Split

@@ -13,7 +13,7 @@ from recoworld.catalog import Catalog
 from recoworld.errors import ConfigError
 from recoworld.luck import Luck
 from recoworld.session import ASPECTS, KINDS, Mind, Session
-from recoworld.simulators.signals import StudentMindset, after, slot_signals, turn_signals
+from recoworld.simulators.distilled.signals import StudentMindset, after, slot_signals, turn_signals
 from recoworld.simulators.taste import Taste
 from recoworld.types import LEVELS, Feedback, Floats, History, Instruction, Ints, Mindset, Slates
 from recoworld.users import Dataset, Split

@@ -1,0 +1,1 @@
+"""The distilled user: small networks fitted on what a language-model user decided."""
