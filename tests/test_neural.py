@@ -255,15 +255,16 @@ def test_scores_follow_the_formula(world, knowledge):
     """With all weights at zero but one, the scores are that quantity."""
     net, seen = scorer(world, knowledge), tensors(observe(world))
     believed = net._believed(seen)[1]
-    expected = {"click": believed.logits, "popularity": net.belief.popularity, "recent": believed.recent @ net.belief.content[1:].T}
+    items = net.belief.content[1:]
+    expected = {"click": believed.logits, "popularity": net.belief.popularity, "recent": believed.recent @ items.T}
+    expected |= {"recent_squared": expected["recent"].square(), "known": net._known(seen), "usual": items @ items.mean(dim=0)}
     with torch.no_grad():  # tolerances: MET is large
         net.wide.zero_()
         base = net(seen).scores[:, 0]
         for at, name in enumerate(WIDE):
             net.wide.zero_()
             net.wide[0, at] = 1 / WIDE[name]
-            quantity = expected["recent"].square() if name == "recent_squared" else expected[name]
-            np.testing.assert_allclose(net(seen).scores[:, 0] - base, quantity.detach().expand(24, -1), atol=2e-3)
+            np.testing.assert_allclose(net(seen).scores[:, 0] - base, expected[name].detach().expand(24, -1), atol=2e-3)
 
 
 def test_taste_is_by_what_was_taken(world, knowledge):

@@ -104,12 +104,19 @@ def mean(values: Tensor, batch: dict[str, Tensor]) -> Tensor:
     return values[real].sum() / real.sum().clamp(min=1)
 
 
-def synchronous(config: TrainConfig, settings: Settings, learner: type[SynchronousLearner], module: RLModuleSpec) -> AlgorithmConfig:
+def synchronous(
+    config: TrainConfig,
+    settings: Settings,
+    learner: type[TorchLearner],
+    module: RLModuleSpec,
+    *,
+    algorithm: type[Synchronous] = Synchronous,
+) -> AlgorithmConfig:
     """RLlib's config: one sample of every runner is an iteration's batch."""
     runners = config.env_runners
     batch = max(1, runners.envs * runners.fragment * max(1, runners.num) // max(1, config.learners.num))
     return (
-        SynchronousConfig()
+        SynchronousConfig(algorithm)
         .env_runners(env_runner_cls=SlateRunner)
         .rl_module(rl_module_spec=module)
         .learners(

@@ -22,10 +22,11 @@ from recoworld.types import Act
 
 MET = -1e4
 """What an item of this session scores less: never shown again while another is left."""
-WIDE = {"click": 30.0, "popularity": 30.0, "recent": 100.0, "recent_squared": 200.0}
+WIDE = {"click": 30.0, "popularity": 30.0, "recent": 100.0, "recent_squared": 200.0, "known": 60.0, "usual": 250.0}
 """The wide part's quantities: log-odds of a click by the belief, popularity, the product of the item's content with what was seen of late,
-and its square: boredom is not linear. A weight is its parameter times the number here, some 30 over the quantity's standard deviation
-among items: Adam moves all parameters by about the learning rate, and these have further to go than those of the deep part."""
+and its square, for boredom is not linear, whether it is in the user's past, and its product with the mean content. A weight is its
+parameter times the number here, some 30 over the quantity's standard deviation among items: Adam moves all parameters by about the
+learning rate, and these have further to go than those of the deep part."""
 _LEAN = 10.0
 """Unit of the weights of contents that are the same in all sessions."""
 _DEEP, _SHIFT = 0.2, 0.002
@@ -97,14 +98,15 @@ class ItemScorer(nn.Module):  # type: ignore[misc]  # torch's types are not foll
         nn.init.zeros_(self.query.weight)
         nn.init.zeros_(self.toward.weight)
 
-    def forward(self, seen: Seen) -> Scored:
-        """Scores, state and surprise."""
+    def forward(self, seen: Seen, wide: Tensor | None = None) -> Scored:
+        """Scores, state and surprise; wide: other weights of the wide part, for each row its own ``[n, heads, len(WIDE)]``."""
         session, believed = self._believed(seen)
         state = self.encoder(seen, self.belief.content, session, believed)
         n, items = len(state), self.belief.content[1:]
-        recent = believed.recent @ items.T
-        columns = torch.stack([believed.logits, self.belief.popularity.expand(n, -1), recent, recent.square()], dim=1)  # [n, len(WIDE), N]
-        shifted = self.wide + self.shift(state).view(n, self.heads, -1) * _SHIFT
+        recent, usual = believed.recent @ items.T, items @ items.mean(dim=0)
+        per_item = (self.belief.popularity.expand(n, -1), recent, recent.square(), self._known(seen), usual.expand(n, -1))
+        columns = torch.stack([believed.logits, *per_item], dim=1)  # [n, len(WIDE), N]
+        shifted = (self.wide if wide is None else wide) + self.shift(state).view(n, self.heads, -1) * _SHIFT
         toward = self.lean * _LEAN + self.toward(state).view(n, self.heads, -1) * _DEEP
         deep = self.query(state).view(n, self.heads, -1) * _DEEP
         scores = torch.cat([toward, deep], dim=2) @ torch.cat([items, self.items], dim=1).T
@@ -115,6 +117,10 @@ class ItemScorer(nn.Module):  # type: ignore[misc]  # torch's types are not foll
         """The state alone ``[n, width]``."""
         session, believed = self._believed(seen)
         return self.encoder(seen, self.belief.content, session, believed)
+
+    def surprise(self, seen: Seen) -> Tensor:
+        """The surprise alone ``[n]``."""
+        return self._believed(seen)[1].surprise
 
     def fits(self, seen: Seen) -> Tensor:
         """Which items fit the instruction in force, bool ``[n, N]``."""
@@ -129,13 +135,17 @@ class ItemScorer(nn.Module):  # type: ignore[misc]  # torch's types are not foll
         """Which items the user has met in this session, float ``[n, N]``."""
         return self._marked(seen["history"] * (seen["history_acts"] >= Act.UNSEEN))
 
+    def _known(self, seen: Seen) -> Tensor:
+        """Which items are in the user's past, float ``[n, N]``."""
+        return self._marked(past_of(seen)[0])
+
     def _marked(self, history: Tensor) -> Tensor:
         return torch.zeros(len(history), len(self.belief.content), device=history.device).scatter_(1, history.long(), 1.0)[:, 1:]
 
     def _believed(self, seen: Seen) -> tuple[SessionItems, Believed]:
         session = session_of(seen)
         taste, home = self._past(seen)
-        return session, self.belief(session, taste, home, self._marked(past_of(seen)[0]))
+        return session, self.belief(session, taste, home, self._known(seen))
 
 
 class PastTable:
