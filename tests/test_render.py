@@ -16,7 +16,8 @@ from rich.console import Console
 
 from recoworld.catalog import build_catalog
 from recoworld.envs.register import register_all
-from recoworld.envs.render import HIDDEN, as_text, bar, course_view, opening, printed, turn_text, turn_view
+from recoworld.envs.render import HIDDEN, as_text, bar, course_view, opening, printed, thoughts_view, turn_text, turn_view
+from recoworld.envs.thoughts import Thoughts, thoughts_of
 from recoworld.session import Mind, Said, Session, SessionTurn, mind_of, recorded
 from recoworld.types import LEVELS, Aspect, Feedback, History, Instruction, Kind, Mindset
 from recoworld.users import Dataset, Interactions, Users
@@ -186,3 +187,101 @@ def test_the_environment_renders(capsys: pytest.CaptureFixture[str]) -> None:
             assert shown[1].startswith("Turn 1 of 20")
         env.close()
     assert "Turn 1 of 20" in capsys.readouterr().out
+
+
+# thoughts
+
+
+def thinking(rationale: str, deeds: str = "l-c.", text: str = "interested in heists") -> SessionTurn:
+    """A turn of four slots, a letter each: (c)lick, (l)ike, co(m)ment, (s)hare, - passed over, . not looked at."""
+    return SessionTurn(
+        slate=("0", "1", "2", "3"),
+        items=(0, 1, 2, 3),
+        titles=("Alpha", "Beta | 2 skip: x", "Gamma", "Delta"),
+        examined=tuple(deed != "." for deed in deeds),
+        clicked=tuple(deed in "clms" for deed in deeds),
+        **{name: tuple(deed == letter for deed in deeds) for name, letter in (("liked", "l"), ("commented", "m"), ("shared", "s"))},
+        watch=(60.0, 0.0, 5.0, 0.0),
+        left=False,
+        told=False,
+        followed=0.0,
+        instruction=None,
+        parts={"engagement": 1.0},
+        reward=1.0,
+        mindset=Mind(levels=dict.fromkeys(LEVELS, 0.5), text=text),
+        rationale=rationale,
+    )
+
+
+@pytest.mark.parametrize(
+    ("rationale", "deeds", "items", "said"),
+    [
+        ("1 like: my thing | 2 skip: no | 3 click: why not | says: bye", "l-c.", ("my thing", "no", "why not", ""), "bye"),
+        ("1 like: a | 2 skip: b | 3 click: c", "l-c.", ("a", "b", "c", ""), ""),
+        ("1 like:  | 2 skip:  | 3 click: ", "l-c.", ("", "", "", ""), ""),
+        ("1 unseen: a", "-...", ("a", "", "", ""), ""),
+        ("1 skip: a", "-...", ("a", "", "", ""), ""),
+        ("1 comment: a | 2 share: b", "ms..", ("a", "b", "", ""), ""),
+        # words that look like marks, but of what was not done
+        ("1 like: a | b | 2 like: c | 2 skip: 3 click: | 3 click: d | e", "l-c.", ("a | b | 2 like: c", "3 click:", "d | e", ""), ""),
+        ("1 like: says: x | 2 skip: b | 3 click: c | says: a | says: b", "l-c.", ("says: x", "b", "c", ""), "a | says: b"),
+    ],
+)
+def test_thoughts_by_hand(rationale: str, deeds: str, items: tuple[str, ...], said: str) -> None:
+    assert thoughts_of(thinking(rationale, deeds)) == Thoughts(items=items, said=said)
+
+
+@pytest.mark.parametrize(
+    "rationale", ["", "I was bored | and left", "1 like: a", "1 skip: a | 2 skip: b | 3 click: c", " 1 like: a | 2 skip: b | 3 click: c"]
+)
+def test_other_words_are_no_thoughts(rationale: str) -> None:
+    turn = thinking(rationale)
+    assert thoughts_of(turn) is None
+    text = as_text(turn_view(turn, None))
+    assert text.count(f"The user thinks ({HIDDEN}): {rationale.strip()}") == bool(rationale)
+    assert f"The user feels ({HIDDEN}): interested in heists" in text
+
+
+def test_thoughts_are_shown_under_their_items() -> None:
+    world = world_of(["Alpha", "Beta", "Gamma", "Delta"])
+    turn = thinking("1 like: my “thing” | 2 skip: no | 3 click:  | says: bye")
+    for catalog in (world.catalog, None):
+        text = as_text(turn_view(turn, catalog, heading="Turn 1 of 2"))
+        lines = text.split("\n")
+        assert lines[0] == f"Turn 1 of 2, with the user’s thoughts, {HIDDEN}"
+        assert [line.split()[0] for line in lines[1:7]] == ["1", "“my", "2", "“no”", "3", "4"]
+        assert lines[2] == "    “my ‘thing’”"
+        assert lines[3].index("passed over") == lines[5].index("▶") + 5, "columns stay where they are"
+        assert "  interested in heists" in lines
+        assert lines[-1] == f"The user says, and is not understood ({HIDDEN}): “bye”"
+        fits(text)
+
+
+def test_thoughts_stay_hidden() -> None:
+    turn = thinking("1 like: secret | 2 skip: secret | 3 click: secret | says: secret", text="secret")
+    text = as_text(turn_view(turn, None, hidden=False))
+    assert "secret" not in text
+    assert "thoughts" not in text
+
+
+def test_the_thoughts_of_a_session() -> None:
+    turns = (thinking("1 like: one | 2 skip: two | 3 click: three"), thinking("1 skip: four | says: bye", "-..."))
+    one = Session(dataset="x", user="u", user_index=0, seed=0, policy="p", simulator="llm", opening=None, turns=turns)
+    view = thoughts_view(one, None)
+    assert view is not None
+    text = as_text(view)
+    assert [text.index(f"“{word}”") for word in ("one", "two", "three", "four", "bye")] == sorted(
+        text.index(f"“{word}”") for word in ("one", "two", "three", "four", "bye")
+    )
+    assert text.count("interested in heists") == 2
+    fits(text)
+    assert thoughts_view(replace(one, turns=(thinking("bored"),)), None) is None
+
+
+@settings(max_examples=60)
+@given(words=st.lists(st.text(max_size=60) | st.sampled_from([*NASTY, " | 2 skip: x", " | says: "]), min_size=5, max_size=5))
+def test_any_thoughts_are_shown_safely(words: list[str]) -> None:
+    first, second, third, said, text = (word.encode("utf-8", "replace").decode() for word in words)
+    turn = thinking(f"1 like: {first} | 2 skip: {second} | 3 click: {third} | says: {said}", text=text)
+    assert thoughts_of(turn) is not None
+    fits(as_text(turn_view(turn, None, heading="Turn 1 of 1")))

@@ -29,6 +29,8 @@ Next:
   recoworld list       environments, data sets, policies, presets
   recoworld evaluate --policies ease,ease+instruct --out results
                        your own choice of policies, kept in a folder
+  recoworld evaluate --simulator llm --policies random,ease --users 4
+                       users played by a language model (needs the extra llm)
   recoworld evaluate --env RecoWorld-ML1M-v0 --users 500
                        on MovieLens-1M (6 MB, downloaded on first use)"""
 

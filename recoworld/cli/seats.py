@@ -85,8 +85,9 @@ class RecommenderSeat:
 
     name = "person"
 
-    def __init__(self, catalog: Catalog, helper: Recommender, terminal: Terminal) -> None:
-        self.catalog, self.helper, self.terminal = catalog, helper, terminal
+    def __init__(self, catalog: Catalog, helper: Recommender, terminal: Terminal, *, farewell: str = "") -> None:
+        """farewell: said when a slate goes to the user, whose answer may take a while."""
+        self.catalog, self.helper, self.terminal, self._farewell = catalog, helper, terminal, farewell
         self._titles = [plain(title, 70) for title in catalog.titles.tolist()]
         self._folded = [title.casefold() for title in catalog.titles.tolist()]
         self._chart = np.argsort(-catalog.popularity, kind="stable").tolist()
@@ -107,6 +108,8 @@ class RecommenderSeat:
             line = self.terminal.ask(f"slate {len(chosen)}/{len(suggested)}", _RECOMMENDER_HELP)
             if line.lower() in ("go", ""):
                 if len(chosen) == len(suggested):
+                    if self._farewell:
+                        self.terminal.say(self._farewell, "dim")
                     return np.array([chosen], np.int64)
                 self.terminal.say(f"{len(suggested) - len(chosen)} slots are empty; pick more, or `fill`")
                 continue

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import Any
 
+from recoworld.cli.users import with_users
 from recoworld.errors import ConfigError, UnknownName
 
 DEFAULT_ENV = "RecoWorld-Mini-v0"
 
 
 def world_settings(
-    env: str | None, pairs: list[str], preset: str | None = None, data_dir: str | None = None
+    env: str | None,
+    pairs: list[str],
+    preset: str | None = None,
+    data_dir: str | None = None,
+    *,
+    simulator: str | None = None,
+    llm: str | None = None,
+    record: Path | str | None = None,
 ) -> tuple[str, dict[str, Any]]:
     """The environment's full id, or the data set's name, and the keyword arguments of `WorldConfig.of`.
 
     env: None for the preset's data set, or `DEFAULT_ENV` where it names none; where both name one, `env` holds, and a warning says so.
     `pairs` are "key=value", with values as in YAML; "simulator_config.KEY=" and "reward.PART=" change one entry and leave the others.
+    simulator, llm, record: see `recoworld.cli.users.with_users`.
     Raises UnknownName, ConfigError.
     """
     own = None if preset is None else dataset_of(preset)
@@ -27,8 +37,10 @@ def world_settings(
         settings = {key: value for key, value in settings.items() if key in ("dataset", "data_dir")}
     if data_dir is not None and "data_dir" not in settings:
         settings["data_dir"] = data_dir
+    said: dict[str, Any] = {}
     for pair in pairs:
         key, value = setting(pair, "--set max_turns=30 or --set simulator_config.talkative=0.9")
+        said[key] = value
         if key == "users":
             raise ConfigError(f"--set {pair!r}: whose sessions are simulated is chosen with --group")
         outer, _, inner = key.partition(".")
@@ -38,7 +50,9 @@ def world_settings(
         if outer not in ("simulator_config", "reward"):
             raise ConfigError(f"--set {pair!r}: {outer!r} has no entries; expected simulator_config.KEY=value or reward.PART=weight")
         settings[outer] = {**(settings.get(outer) or _defaults(outer, preset)), inner: value}
-    return name, settings
+    if (llm or record) and not settings.get("simulator_config"):
+        settings["simulator_config"] = _defaults("simulator_config", preset)
+    return name, with_users(settings, said, simulator=simulator, llm=llm, record=record)
 
 
 def dataset_of(preset: str) -> str | None:

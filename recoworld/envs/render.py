@@ -10,10 +10,12 @@ from io import StringIO
 
 import numpy as np
 from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from recoworld.catalog import Catalog
+from recoworld.envs.thoughts import Thoughts, thoughts_of
 from recoworld.session import Mind, Session, SessionTurn, mind_of, recorded
 from recoworld.text import plain
 from recoworld.types import LEVELS, Turn
@@ -25,6 +27,7 @@ LEGEND = f"{CLICK} clicked   {LIKE} liked   {COMMENT} commented   {SHARE} shared
 HIDDEN = "hidden from the policy"
 _WANTED = {"satisfaction", "patience", "trust"}  # the levels of which more is better
 _DRIFT = 0.005  # smaller changes of a level are shown as none
+_THOUGHT = 1000  # characters of a thought, as many as `LLMUserConfig.thought_length` allows
 
 
 def opening(world: World, user: str) -> str:
@@ -84,7 +87,9 @@ def turn_view(
 
     catalog: None where the data set is not at hand; then ids and titles alone are shown.
     """
-    blocks: list[RenderableType] = [slate_view(turn.items, turn.titles, catalog, turn, heading=heading), Text()]
+    thoughts = thoughts_of(turn) if hidden else None
+    words = turn.mindset.text if hidden and turn.mindset is not None else ""
+    blocks: list[RenderableType] = [slate_view(turn.items, turn.titles, catalog, turn, heading=heading, thoughts=thoughts), Text()]
     if hidden and turn.mindset is not None:
         both = Table.grid(padding=(0, 4))
         both.add_row(_mindset(turn.mindset, before), _reward(turn))
@@ -92,34 +97,39 @@ def turn_view(
     else:
         parts = ", ".join(f"{plain(name, 16)} {_number(value)}" for name, value in turn.parts.items())
         blocks.append(Text.assemble((f"Reward {_number(turn.reward)}", "bold"), (f": {parts}", "dim")))
+    if thoughts is not None and words:
+        blocks.append(_words(words))
     if turn.told or turn.followed:
         blocks.append(Text(f"The slate did {turn.followed:.0%} of what the user had asked for."))
     said: list[RenderableType] = []
     if turn.instruction is not None:
         about = f"{turn.instruction.kind}, {turn.instruction.aspect}"
         said.append(Text.assemble("The user says: ", (_quoted(turn.instruction.text, 400), "bold cyan"), (f" ({about})", "dim")))
-    for words, what in ((turn.rationale, "thinks"), (turn.mindset.text if turn.mindset else "", "feels")):
-        if hidden and words:
-            said.append(Text.assemble(f"The user {what} ({HIDDEN}): ", (plain(words, 400), "italic")))
+    if thoughts is not None:
+        said += _unheard(thoughts)
+    elif hidden:
+        for text, what in ((turn.rationale, "thinks"), (words, "feels")):
+            if text:
+                said.append(Text.assemble(f"The user {what} ({HIDDEN}): ", (plain(text, 400), "italic")))
     if turn.left:
         said.append(Text("The user leaves.", style="bold red"))
     return Group(*blocks, *([Text(), *said] if said else []))
 
 
 def slate_view(
-    items: Sequence[int], titles: Sequence[str], catalog: Catalog | None, turn: SessionTurn | None = None, *, heading: str = ""
+    items: Sequence[int],
+    titles: Sequence[str],
+    catalog: Catalog | None,
+    turn: SessionTurn | None = None,
+    *,
+    heading: str = "",
+    thoughts: Thoughts | None = None,
 ) -> RenderableType:
-    """A numbered list of items ``[k]``, with what became of each where `turn` is the reply to them."""
-    table = Table(box=None, padding=(0, 1, 0, 0), show_header=False, title=Text(heading, style="bold") if heading else None)
-    table.title_justify = "left"
-    table.add_column(justify="right", style="dim", width=3, min_width=3)
-    table.add_column(no_wrap=True, overflow="ellipsis", width=54 if catalog is None else 30 if turn is not None else 40)
-    if catalog is not None:
-        table.add_column(width=4)
-        table.add_column(no_wrap=True, overflow="ellipsis", style="dim", width=20 if turn is not None else 29)
-    if turn is not None:
-        table.add_column(width=4, min_width=4, style="bold")
-        table.add_column(no_wrap=True, width=13, min_width=13)
+    """A numbered list of items ``[k]``, with what became of each where `turn` is the reply to them, and below each what was thought."""
+    blocks: list[RenderableType] = [Text(heading, style="bold")] if heading else []
+    if thoughts is not None:
+        blocks = [Text.assemble((heading, "bold"), (f"{', with' if heading else 'With'} the user’s thoughts, {HIDDEN}", "dim"))]
+    table = _slots(catalog, turn)
     for slot, item in enumerate(items):
         row = [Text(str(slot + 1)), Text(plain(titles[slot], 70))]
         if catalog is not None:
@@ -128,7 +138,37 @@ def slate_view(
         if turn is not None:
             row += _deeds(turn, slot, None if catalog is None else float(catalog.durations[item]))
         table.add_row(*row, style="dim" if turn is not None and not turn.examined[slot] else None)
+        if thoughts is not None and thoughts.items[slot]:  # as wide as the page: the next slots are a table of their own
+            blocks += [table, Padding(Text(_quoted(thoughts.items[slot], _THOUGHT), style="italic"), (0, 0, 0, 4))]
+            table = _slots(catalog, turn)
+    return Group(*blocks, *([table] if table.row_count else []))
+
+
+def _slots(catalog: Catalog | None, turn: SessionTurn | None) -> Table:
+    """An empty table of slots; all columns are as wide as they are, whatever comes in."""
+    table = Table(box=None, padding=(0, 1, 0, 0), show_header=False)
+    table.add_column(justify="right", style="dim", width=3, min_width=3)
+    table.add_column(no_wrap=True, overflow="ellipsis", width=54 if catalog is None else 30 if turn is not None else 40)
+    if catalog is not None:
+        table.add_column(width=4)
+        table.add_column(no_wrap=True, overflow="ellipsis", style="dim", width=20 if turn is not None else 29)
+    if turn is not None:
+        table.add_column(width=4, min_width=4, style="bold")
+        table.add_column(no_wrap=True, width=13, min_width=13)
     return table
+
+
+def thoughts_view(session: Session, catalog: Catalog | None) -> RenderableType | None:
+    """What the user thought of each item, turn by turn, and how it felt in its own words; None of users who do not think in words."""
+    blocks: list[RenderableType] = []
+    for number, turn in enumerate(session.turns, 1):
+        thoughts = thoughts_of(turn)
+        if thoughts is None:
+            continue
+        blocks.append(slate_view(turn.items, turn.titles, catalog, turn, heading=f"Turn {number}", thoughts=thoughts))
+        blocks += [_words(turn.mindset.text)] if turn.mindset is not None and turn.mindset.text else []
+        blocks += [*_unheard(thoughts), Text()]
+    return Group(*blocks[:-1]) if blocks else None
 
 
 def course_view(session: Session) -> RenderableType:
@@ -181,6 +221,18 @@ def _mindset(mind: Mind, before: Mind | None) -> RenderableType:
         change, colour = _change(level, mind, before)
         grid.add_row(Text(f"  {level}"), bar(now, 12, colour), Text(f"{now:.2f}"), Text(change, style=colour))
     return Group(Text.assemble(("Mindset", "bold"), (f", {HIDDEN}; {_purpose(mind)}", "dim")), grid)
+
+
+def _words(text: str) -> RenderableType:
+    """The mindset in words, below its levels."""
+    return Padding(Text(plain(text, 600), style="italic"), (0, 0, 0, 2))
+
+
+def _unheard(thoughts: Thoughts) -> list[RenderableType]:
+    """What was said and is no instruction."""
+    if not thoughts.said:
+        return []
+    return [Text.assemble(f"The user says, and is not understood ({HIDDEN}): ", (_quoted(thoughts.said, 400), "italic"))]
 
 
 def _purpose(mind: Mind) -> str:
