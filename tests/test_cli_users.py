@@ -238,6 +238,15 @@ def test_finished_policies_are_kept_and_no_reply_is_paid_twice(
     assert [report["policies"] for report in after["earlier_simulator_reports"]] == [["random"]]
 
 
+def test_a_record_may_be_begun_when_a_run_goes_on(tmp_path: Path) -> None:
+    """Where replies are kept changes no result."""
+    command = ["evaluate", *SMALL, *LLM, "--out", tmp_path]
+    assert recoworld(*command).exit_code == 0
+    done = recoworld(*command, *record(tmp_path))
+    assert done.exit_code == 0, done.output
+    assert "were kept from an earlier run" in " ".join(done.output.split())
+
+
 def test_without_a_record_it_is_said_that_replies_are_lost(tmp_path: Path, asked: Callable[..., list[int]]) -> None:
     counts = asked()
     assert recoworld("evaluate", *SMALL, *LLM).exit_code == 0

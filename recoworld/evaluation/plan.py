@@ -16,6 +16,7 @@ from recoworld.version import __version__
 from recoworld.world import World
 
 _SPAN = 2**31
+_WHERE_KEPT = {"record"}  # of replies that would be the same without it
 _STREAM = 1  # the split draws with the bare seed
 
 
@@ -61,6 +62,7 @@ def plan(config: WorldConfig, world: World, *, users: int | None, seeds: int, se
         )
     data = world.dataset
     coefficients = getattr(world.simulator, "config", None)
+    told = config.model_dump(mode="json", exclude={"data_dir": True, "users": True, "simulator_config": _WHERE_KEPT})
     settings = {
         "dataset": data.name,
         "users": len(chosen),
@@ -68,9 +70,9 @@ def plan(config: WorldConfig, world: World, *, users: int | None, seeds: int, se
         "seed": seed,
         "group": group,
         "version": __version__,
-        "config": config.model_dump(mode="json", exclude={"data_dir", "users"}) | {"reward": world.reward.weights},
+        "config": told | {"reward": world.reward.weights},
         "native": getattr(world.simulator, "native", None),  # the compiled users agree with NumPy's but for knife-edges
-        "simulator": coefficients.model_dump(mode="json") if isinstance(coefficients, BaseModel) else None,
+        "simulator": coefficients.model_dump(mode="json", exclude=_WHERE_KEPT) if isinstance(coefficients, BaseModel) else None,
         "size": [len(data.users), len(data.catalog), len(data.interactions)],
     }
     return Plan(users=chosen, unseen=unseen, seeds=seeds, seed=seed, settings=settings, notes=tuple(notes))
