@@ -14,11 +14,14 @@ import urllib.request
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from recoworld.errors import ConfigError, LanguageModelError, MissingExtra
-from recoworld.llm.model import LanguageModel, Prompt, Sampling
+from recoworld.llm.model import LanguageModel, Likelihood, Prompt, Sampling
+from recoworld.llm.vllm_outputs import MOST_TOLD, likelihood, shared_lead, told, weighed
 from recoworld.testing import LanguageModelTests
 
 FOLDER = os.environ.get("RECOWORLD_TEST_MODEL", "")
@@ -55,6 +58,16 @@ class EngineTests:
         first, second = model.score([prompt], [[text]])[0][0], model.score([prompt], [[text]])[0][0]
         assert first.tokens == second.tokens > 128
         assert first.logprob == pytest.approx(second.logprob, rel=0.02)
+
+    def test_continuations_read_off_one_request_are_as_likely_as_one_by_one(self, model: LanguageModel, prompts: list[Prompt]) -> None:
+        """Those that differ in their last token alone, and the same beside one that is longer, which are asked one by one."""
+        texts = [" yes", " no"], ["I click", "I skip"]
+        for pair in texts:
+            for prompt in prompts[:3]:
+                (together,), (apart,) = model.score([prompt], [pair]), model.score([prompt], [[*pair, f"{pair[0]} it, perhaps"]])
+                for one, other in zip(together, apart, strict=False):
+                    assert one.tokens == other.tokens
+                    assert one.logprob == pytest.approx(other.logprob, abs=0.25)
 
     def test_a_prompt_that_is_too_long_says_so(self, model: LanguageModel) -> None:
         with pytest.raises(LanguageModelError, match=r"refused .*(length|too long)"):
@@ -130,6 +143,32 @@ def _wait(url: str, running: subprocess.Popen[bytes], log: Path) -> None:
         else:
             return
     pytest.fail(f"the server did not start: {log.read_text(errors='replace')[-2000:]}")
+
+
+class Step(dict[int, Any]):
+    """A token's log-probabilities, as vLLM tells them."""
+
+    def __init__(self, **told: float) -> None:
+        super().__init__({int(token[1:]): SimpleNamespace(logprob=value) for token, value in told.items()})
+
+
+def test_which_continuations_go_in_one_request() -> None:
+    assert shared_lead([[5, 7], [5, 8]]) == (5,)
+    assert shared_lead([[7], [8], [9]]) == ()
+    assert shared_lead([[5, 7]]) == (5,)
+    for apart in ([[5, 7], [6, 7]], [[7], [5, 7]], [[1, 5, 7], [1, 5, 8]], [], [[], [7]], [[token] for token in range(MOST_TOLD + 1)]):
+        assert shared_lead(apart) is None
+    assert told([[5, 7], [5, 8]]) == [5, 7, 8]
+
+
+def test_likelihoods_are_sums_over_their_own_tokens() -> None:
+    steps = [Step(t5=-0.5, t7=-9.0, t8=-9.0), Step(t5=-9.0, t7=-1.25, t8=-2.0)]
+    output = SimpleNamespace(outputs=[SimpleNamespace(logprobs=steps)])
+    found = weighed(output, [[5, 7], [5, 8]])
+    assert found == [Likelihood(logprob=-1.75, tokens=2), Likelihood(logprob=-2.5, tokens=2)]
+    prompt = SimpleNamespace(prompt_token_ids=[1, 2, 3], prompt_logprobs=[None, Step(t2=-3.0), Step(t3=-0.25)])
+    assert likelihood(prompt, 2) == Likelihood(logprob=-0.25, tokens=1)
+    assert likelihood(prompt, 3) == Likelihood(logprob=0.0, tokens=0)
 
 
 @pytest.mark.skipif(find_spec("vllm") is not None, reason="vLLM is installed")

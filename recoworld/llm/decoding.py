@@ -104,6 +104,10 @@ class Decoder:
                     sums[i][j] += float(following[row, torch.arange(len(ids) - 1), self._tensor(ids[1:])].sum())
         return sums
 
+    def forget(self) -> None:
+        """Drop the prefix that was kept from the last call."""
+        self._prefix = ((), None)
+
     def known(self, ids: Sequence[int]) -> bool:
         """Whether this prefix is in the cache from the last call."""
         return self._prefix[0] == tuple(ids)

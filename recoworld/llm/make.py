@@ -23,6 +23,7 @@ def make_model(spec: str | LanguageModel, *, record: str | Path | None = None, *
         vllm:Qwen/Qwen3-0.6B            vLLM in this process
         transformers:PATH               a folder, a hub's name, or a .gguf file; on a processor or GPU
         openvino:PATH                   OpenVINO GenAI: a .gguf file or a folder
+        ray:vllm:Qwen/Qwen3-0.6B        any of these in one process of a Ray cluster, for all the others
         replay:FILE                     what `record` kept, without the model
         my_package.mine:open_mine       somebody else's: a model, or a function open(what, **settings) that is given ""
         PATH                            an existing folder or .gguf file

@@ -147,6 +147,11 @@ class TransformersModel:
                         on_reply(i, out[i])
         return out
 
+    def forget(self) -> None:
+        """Empty the prefix cache, for measurements."""
+        with self._lock:
+            self._open().forget()
+
     def close(self) -> None:
         """Give the weights back."""
         with self._lock:

@@ -1,28 +1,25 @@
 """vLLM in this process: one engine, whole batches, prefix cache, grammars by xgrammar.
 
-    make_model("vllm:Qwen/Qwen3-8B")                      # a hub's name or a folder
-    make_model("vllm:my/folder", engine="async")          # several threads' batches run together
+    make_model("vllm:Qwen/Qwen3-8B")        # a hub's name or a folder; engine="async": several threads' batches run together
 
 A reply's seed is its own, but sums of floating point depend on who else is computed with it. Measured with SmolLM2-135M in bfloat16 on a
 processor, 24 tokens at temperature 0.8: the same batch of 48 twice, no reply differed; asked alone, 9 of 24 differed from the batch's.
 Record replies where the same bytes are wanted again.
-
-Of vLLM 0.32: `RequestOutput.prompt_logprobs` is asked with the prefix cache, which vLLM leaves out by default, as rows of cached tokens are
-garbage; only the continuation's rows are read here.
 """
 
 from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from recoworld.errors import ConfigError, LanguageModelError, MissingExtra
 from recoworld.llm.grammar import reply_regex
 from recoworld.llm.loop import Batch, Job, Loop
-from recoworld.llm.model import Completion, Likelihood, OnReply, Prompt, Sampling, Schema, Usage
+from recoworld.llm.model import Completion, Likelihood, OnReply, Prompt, Sampling, Schema
+from recoworld.llm.vllm_outputs import completion, likelihood, shared_lead, told, weighed
 from recoworld.text import plain
 
 try:
@@ -30,6 +27,7 @@ try:
     from vllm.config import StructuredOutputsConfig
     from vllm.exceptions import VLLMClientError
     from vllm.inputs import TokensPrompt
+    from vllm.platforms import current_platform
     from vllm.renderers import ChatParams
     from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
     from vllm.v1.engine.async_llm import AsyncLLM
@@ -61,7 +59,7 @@ def open_vllm(
     `engine` is "offline" (batches of several threads wait for each other) or "async" (they run together). `max_model_len` is the longest
     prompt and reply in tokens, the model's own if None. Other settings are those of `vllm.EngineArgs`.
 
-    Raises ConfigError, LanguageModelError where the engine does not start, and MissingExtra.
+    Raises ConfigError, LanguageModelError where it does not start, and MissingExtra.
     """
     if _missing is not None:
         raise MissingExtra("vllm", "vllm", f"language model 'vllm:{what}'") from _missing
@@ -70,6 +68,9 @@ def open_vllm(
     if engine not in _ENGINES:
         raise ConfigError(f"engine of language model 'vllm:{what}' is {engine!r}; expected one of {', '.join(_ENGINES)}")
     folder = Path(what).expanduser()
+    if current_platform.is_cpu():
+        # vLLM 0.32 dies when a prompt with a seed is computed in parts there. Small blocks: more of a prompt is found in the cache.
+        settings = {"enable_chunked_prefill": False, "block_size": 32, **settings}
     arguments = {
         "model": str(folder) if folder.is_dir() else what,
         "dtype": dtype,
@@ -112,7 +113,7 @@ class VLLMModel:
         replies: dict[int, Completion] = {}
 
         def done(place: int, output: Any) -> None:
-            replies[place] = _completion(output)
+            replies[place] = completion(output)
             if on_reply is not None:
                 on_reply(place, replies[place])
 
@@ -122,38 +123,44 @@ class VLLMModel:
     def score(
         self, prompts: Sequence[Prompt], continuations: Sequence[Sequence[str]], *, on_reply: OnReply | None = None
     ) -> list[tuple[Likelihood, ...]]:
-        """See `LanguageModel.score`: one request a continuation, of which the prefix cache leaves little to compute."""
+        """See `LanguageModel.score`: one request a prompt where its continuations differ in their last token alone, else one each."""
         if len(prompts) != len(continuations):
             raise ConfigError(f"{len(prompts)} prompts and {len(continuations)} lists of continuations; expected as many")
-        likelihoods: list[list[Likelihood | None]] = [[None] * len(texts) for texts in continuations]
-        owners: list[tuple[int, int, int]] = []
-        requests: list[Request] = []
-        for i, (prompt, texts) in enumerate(zip(prompts, continuations, strict=True)):
-            before = self._rendered(prompt)["prompt_token_ids"]
-            for j, text in enumerate(texts):
-                owners.append((i, j, len(before)))
-                requests.append((TokensPrompt(prompt_token_ids=[*before, *self._tokens(text)]), _scoring(cached=True)))
+        texts = {text: self._tokens(text) for each in continuations for text in each}
+        likelihoods: list[list[Likelihood | None]] = [[None] * len(each) for each in continuations]
+        asked: list[tuple[int, int, int, Any]] = []  # prompt, continuation (-1: all of them), tokens before it, what vLLM was given
         again: list[int] = []
 
+        def requests() -> Iterator[Request]:
+            for i, prompt in enumerate(prompts):
+                before, wanted = self._rendered(prompt)["prompt_token_ids"], [texts[text] for text in continuations[i]]
+                if not wanted and on_reply is not None:
+                    on_reply(i, ())
+                lead = shared_lead(wanted)
+                for j, ids in enumerate(wanted) if lead is None else [(-1, [])]:
+                    given = TokensPrompt(prompt_token_ids=[*before, *ids])
+                    asked.append((i, j, len(before), given))
+                    yield given, _scoring(cached=True) if lead is None else _telling(told(wanted), lead)
+
         def done(place: int, output: Any) -> None:
-            i, j, start = owners[place]
-            if (output.num_cached_tokens or 0) >= start and len(output.prompt_token_ids) > start:
-                again.append(place)
-                return
-            likelihoods[i][j] = _likelihood(output, start)
+            i, j, start, _ = asked[place]
+            if j < 0:
+                likelihoods[i][:] = weighed(output, [texts[text] for text in continuations[i]])
+            elif (output.num_cached_tokens or 0) < start or len(output.prompt_token_ids) == start:  # rows of cached tokens are garbage
+                likelihoods[i][j] = likelihood(output, start)
+            else:  # its continuation was in the cache, too, from an earlier call
+                return again.append(place)
             if on_reply is not None and None not in likelihoods[i]:
                 on_reply(i, tuple(likelihoods[i]))
 
-        if on_reply is not None:
-            for i, texts in enumerate(continuations):
-                if not texts:
-                    on_reply(i, ())
-        self._engine.run(requests, done)
-        # Those whose continuation was in the cache, too, from an earlier call.
-        repeated = [(requests[place][0], _scoring(cached=False)) for place in again]
-        places = again.copy()
-        self._engine.run(repeated, lambda place, output: done(places[place], output))
+        self._engine.run(requests(), done)
+        repeated, places = [(asked[place][3], _scoring(cached=False)) for place in again], again.copy()
+        self._engine.run(repeated, lambda i, output: done(places[i], output))
         return [tuple(one for one in each if one is not None) for each in likelihoods]
+
+    def forget(self) -> None:
+        """Empty the prefix cache, for measurements."""
+        self._engine.forget()
 
     def close(self) -> None:
         """End the engine and its processes; twice is fine."""
@@ -202,6 +209,11 @@ class _Offline:
                 engine.abort_request(list(places))
                 raise
 
+    def forget(self) -> None:
+        with self._lock:
+            if self._llm is not None:
+                self._llm.llm_engine.reset_prefix_cache()
+
     def close(self) -> None:
         with self._lock:
             if self._llm is not None:
@@ -232,14 +244,16 @@ class _Async:
         def job(prompt: Any, params: Any) -> Job:
             async def one(batch: Batch) -> Any:
                 try:
-                    outputs = [output async for output in self._engine.generate(prompt, params, f"r{next(self._names)}")]
+                    return [output async for output in self._engine.generate(prompt, params, f"r{next(self._names)}")][-1]
                 except Exception as error:
                     raise _failed(error) from error
-                return outputs[-1]
 
             return one
 
         self._loop.gather([job(*request) for request in requests], on_output)
+
+    def forget(self) -> None:
+        self._loop.run(self._engine.reset_prefix_cache())
 
     def close(self) -> None:
         if not self._loop.closed:
@@ -279,21 +293,8 @@ def _scoring(*, cached: bool) -> Any:
     return SamplingParams(**asked, skip_reading_prefix_cache=not cached, output_kind=RequestOutputKind.FINAL_ONLY)
 
 
-def _completion(output: Any) -> Completion:
-    said = output.outputs[0]
-    ids = tuple(map(int, said.token_ids))
-    return Completion(
-        text=said.text,
-        finish="length" if said.finish_reason == "length" else "stop",
-        usage=Usage(prompt=len(output.prompt_token_ids), cached=output.num_cached_tokens or 0, completion=len(ids)),
-        prompt_ids=tuple(map(int, output.prompt_token_ids)),
-        token_ids=ids,
-        logprobs=tuple(float(row[token].logprob) for row, token in zip(said.logprobs, ids, strict=True)),
-    )
-
-
-def _likelihood(output: Any, start: int) -> Likelihood:
-    """Of the tokens from `start` on."""
-    ids = output.prompt_token_ids
-    total = sum(float(output.prompt_logprobs[at][ids[at]].logprob) for at in range(start, len(ids)))
-    return Likelihood(logprob=total, tokens=len(ids) - start)
+def _telling(tokens: list[int], lead: Sequence[int]) -> Any:
+    """Of these tokens the log-probabilities of the model itself, at each of one step more than `lead` has, which is what is sampled."""
+    asked = {"max_tokens": len(lead) + 1, "temperature": 0.0, "ignore_eos": True, "detokenize": False}
+    held = {"allowed_token_ids": list(lead)} if lead else {}
+    return SamplingParams(**asked, **held, logprob_token_ids=tokens, output_kind=RequestOutputKind.FINAL_ONLY)
