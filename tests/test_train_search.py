@@ -1,4 +1,4 @@
-"""Parameter-exploring gradients: the estimate against closed forms, the pairs of sessions that it is made of, and that it learns on `mini`."""
+"""Parameter-exploring gradients: the estimate against closed forms, the pairs it is made of, and that it learns on `mini`."""
 
 # ruff: noqa: E402  # nothing of this can be imported without the extra
 
@@ -84,7 +84,9 @@ def test_pairs_are_the_sessions_opened_first_and_count_half_their_difference() -
     np.testing.assert_array_equal(differences, [(7 - 1) / 2, (4 - 8) / 2])
 
 
-@pytest.mark.parametrize("rows", [[([0.0, 1.0], True), ([0.0, 1.5], True)], [([0.0, 1.0], True), ([0.0, -1.0], False)], [([0.0, 1.0], True)]])
+@pytest.mark.parametrize(
+    "rows", [[([0.0, 1.0], True), ([0.0, 1.5], True)], [([0.0, 1.0], True), ([0.0, -1.0], False)], [([0.0, 1.0], True)]]
+)
 def test_what_is_no_pair_is_refused(rows: list[tuple[list[float], bool]]) -> None:
     with pytest.raises(AssertionError, match="pairs"):
         pairs([session(draw, [1.0], over=over) for draw, over in rows])
@@ -133,7 +135,7 @@ def test_what_is_shown_follows_from_the_draw(cluster: None) -> None:
 
 
 def test_a_step_is_the_least_squares_gradient(cluster: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Returns that are linear in the draws, and noise that pairs share: the weights move by step * spread * slope / (1 + iteration / halve)."""
+    """Returns linear in the draws, and noise that pairs share: weights move by step * spread * slope / (1 + iteration / halve)."""
     slope = np.array([0.0, 2.0, -1.0, 0.5, 0.0, 3.0])
     algorithm = built(**{"settings.step": 2.0, "settings.halve": 4.0, "settings.spread": 0.02})
     rng = np.random.default_rng(0)
@@ -156,7 +158,8 @@ def test_a_step_is_the_least_squares_gradient(cluster: None, monkeypatch: pytest
 
 
 def _wide(algorithm: Any) -> Any:
-    return next(iter(algorithm.learner_group.foreach_learner(lambda one: one.module[DEFAULT_MODULE_ID].net.wide.detach().numpy().copy()))).get()
+    found = algorithm.learner_group.foreach_learner(lambda one: one.module[DEFAULT_MODULE_ID].net.wide.detach().numpy().copy())
+    return next(iter(found)).get()
 
 
 def test_training_goes_on_identically_from_a_checkpoint(cluster: None, tmp_path: Path) -> None:
