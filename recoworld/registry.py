@@ -71,6 +71,7 @@ DATASETS = Registry(
         "open-bandit": "recoworld.datasets.open_bandit:load",
         "coat": "recoworld.datasets.coat:load",
         "yahoo-r3": "recoworld.datasets.yahoo_r3:load",
+        "amazon-cds": "recoworld.datasets.amazon:load",
     },
 )
 """Functions ``load(*, data_dir: str | None = None) -> Dataset``; a user's own imported logs are found beside them."""
@@ -94,10 +95,10 @@ SIMULATORS = Registry(
     "simulator",
     {
         "behavioral": "recoworld.simulators.behavioral:build",
-        "distilled": "recoworld.simulators.distilled:build",
-        "hybrid": "recoworld.simulators.hybrid:build",
+        "distilled": "recoworld.simulators.distilled.simulator:build",
+        "hybrid": "recoworld.simulators.assisted.hybrid:build",
         "llm": "recoworld.simulators.llm:build",
-        "llm-score": "recoworld.simulators.scored:build",
+        "llm-score": "recoworld.simulators.assisted.scored:build",
     },
 )
 """Functions ``build(dataset, split, config: dict) -> UserSimulator``."""
@@ -108,6 +109,7 @@ LANGUAGE_MODELS = Registry(
         "local": "recoworld.llm.local:open_local",
         "openai": "recoworld.llm.http:open_openai",
         "openvino": "recoworld.llm.openvino:open_openvino",
+        "ray": "recoworld.training.shared_model:open_shared",
         "replay": "recoworld.llm.record:open_replay",
         "scripted": "recoworld.llm.scripted:open_scripted",
         "transformers": "recoworld.llm.transformers:open_transformers",
@@ -126,11 +128,27 @@ POLICIES = Registry(
         "ease": "recoworld.policies.ease:EASE",
         "als": "recoworld.policies.als:ALS",
         "ials": "recoworld.policies.ials:IALS",
+        "bpr": "recoworld.policies.sequential.bpr:BPR",
+        "gru4rec": "recoworld.policies.sequential.gru4rec:GRU4Rec",
+        "sasrec": "recoworld.policies.sequential.sasrec:SASRec",
         "ease+instruct": "recoworld.policies.instruct:instructed_ease",
         "oracle": "recoworld.policies.oracle:Oracle",
     },
 )
 """Classes or functions without required arguments that make a `Recommender`."""
+SLOW = ("bpr", "gru4rec", "sasrec")
+"""Those that learn for minutes: "all" leaves them out."""
+
+AGENTS = Registry(
+    "agent",
+    {
+        "llmrank": "recoworld.policies.agents.llmrank:LLMRank",
+        "react": "recoworld.policies.agents.react:ReAct",
+        "starec": "recoworld.policies.agents.starec:STARec",
+        "toolrec": "recoworld.policies.agents.toolrec:ToolRec",
+    },
+)
+"""Classes ``Agent(*, llm="local", **settings)``, a `Recommender` that asks a language model: "starec", or "starec:openai:gpt-4o-mini"."""
 
 ALGORITHMS = Registry(
     "training algorithm",
@@ -143,6 +161,7 @@ ALGORITHMS = Registry(
         "slate-ppo": "recoworld.training.slate_ppo:PPO",
         "slate-reinforce": "recoworld.training.reinforce:REINFORCE",
         "slate-q": "recoworld.training.slate_q:SLATE_Q",
+        "slate-search": "recoworld.training.slate_search:SEARCH",
         "sqn": "recoworld.training.sqn:SQN",
         "bc": "recoworld.training.offline:BC",
         "cql": "recoworld.training.offline:CQL",

@@ -12,7 +12,7 @@ How a world's sessions come to be logged, and saved (`recoworld.session_io`)::
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -41,6 +41,8 @@ SLOTS: dict[str, type] = {
 """The fields of a `SessionTurn` that have one value a slot."""
 KINDS = tuple(kind.name.lower() for kind in Kind)[1:]
 ASPECTS = tuple(aspect.name.lower() for aspect in Aspect)
+REASONING = 4000
+"""Characters of a recommender's reasoning about one slate that are kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +116,8 @@ class SessionTurn:
     """After the turn; None where nobody knows it, as of a person."""
     rationale: str = ""
     """Why, in words, from users who think in words."""
+    reasoning: str = ""
+    """Why this slate, from recommenders that think in words; untrusted, at most `REASONING` characters where a log has kept it."""
 
     def __post_init__(self) -> None:
         k = len(self.items) if isinstance(self.items, tuple) else 0
@@ -126,8 +130,8 @@ class SessionTurn:
         _expect(_reals(self.parts), "turn: parts", self.parts, "finite floats by name")
         _expect(type(self.left) is bool and type(self.told) is bool, "turn: left and told", (self.left, self.told), "True or False")
         _expect(_real(self.followed) and _real(self.reward), "turn: followed and reward", (self.followed, self.reward), "finite floats")
-        words = (self.rationale, *self.slate, *self.titles)
-        _expect(all(map(_word, words)), "turn: rationale, slate and titles", words, "text that UTF-8 can hold")
+        words = (self.rationale, self.reasoning, *self.slate, *self.titles)
+        _expect(all(map(_word, words)), "turn: rationale, reasoning, slate and titles", words, "text that UTF-8 can hold")
         _expect(isinstance(self.instruction, Said | None), "turn: instruction", self.instruction, "a Said or None")
         _expect(isinstance(self.mindset, Mind | None), "turn: mindset", self.mindset, "a Mind or None")
 
@@ -193,28 +197,31 @@ class SessionLog:
             raise ConfigError(f"session log: got {self._seeds.size} seeds that did not open the {n} sessions; expected those of reset")
         # slates on which what was said will still be in force
         self._force = np.where(state.history.standing.given, world.instruction_turns - state.history.age, 0)
-        self._turns: list[tuple[NDArray[np.int64], Bools, Turn]] = []
+        self._turns: list[tuple[NDArray[np.int64], Bools, Turn, Sequence[str] | None]] = []
 
-    def add(self, rows: NDArray[Any] | None, turn: Turn) -> None:
+    def add(self, rows: NDArray[Any] | None, turn: Turn, *, reasons: Sequence[str] | None = None) -> None:
         """Book what `World.step` returned.
 
         rows: for each row of the turn, the session that it belongs to, as a place in the batch the log was made for ``[m]``; None
-        while all are active. Raises ConfigError.
+        while all are active. reasons: why each was shown its slate ``[m]``, see `reasons_of`. Raises ConfigError.
         """
         n, m = len(self._users), len(turn.reward)
         places = np.arange(n) if rows is None else np.asarray(rows, np.int64)
         if places.shape != (m,) or (m and (places.min() < 0 or places.max() >= n)) or len(np.unique(places)) != m:
             raise ConfigError(f"session log: got {places.size} rows for a turn of {m} users; expected {m} different ones from 0 to {n - 1}")
+        if reasons is not None and len(reasons) != m:
+            raise ConfigError(f"session log: got {len(reasons)} reasons for a turn of {m} users; expected one each, or None")
         force = self._force[places]
         self._force[places] = np.where(turn.feedback.instruction.given, self.world.instruction_turns, np.maximum(force - 1, 0))
-        self._turns.append((places, force > 0, replace(turn, slates=turn.slates.copy(), mindset=_bare(turn.mindset))))
+        kept = replace(turn, slates=turn.slates.copy(), mindset=_bare(turn.mindset))
+        self._turns.append((places, force > 0, kept, None if reasons is None else list(reasons)))
 
     def __iter__(self) -> Iterator[Session]:
         if not self._turns:
             return
-        places = np.concatenate([rows for rows, _, _ in self._turns])
-        when = np.repeat(np.arange(len(self._turns)), [len(rows) for rows, _, _ in self._turns])
-        where = np.concatenate([np.arange(len(rows)) for rows, _, _ in self._turns])
+        places = np.concatenate([rows for rows, *_ in self._turns])
+        when = np.repeat(np.arange(len(self._turns)), [len(rows) for rows, *_ in self._turns])
+        where = np.concatenate([np.arange(len(rows)) for rows, *_ in self._turns])
         order = np.argsort(places, kind="stable")
         ends = np.cumsum(np.bincount(places, minlength=len(self._users)))
         for place, own in enumerate(np.split(order, ends[:-1])):
@@ -235,11 +242,20 @@ class SessionLog:
             policy=_clean(self.policy),
             simulator=_clean(self.simulator),
             opening=mind_of(world.catalog, self._opening, place),
-            turns=tuple(recorded(world, self._turns[t][2], row, told=bool(self._turns[t][1][row])) for t, row in rows),
+            turns=tuple(self._recorded(*self._turns[t][1:], row) for t, row in rows),
         )
 
+    def _recorded(self, told: Bools, turn: Turn, reasons: Sequence[str] | None, row: int) -> SessionTurn:
+        return recorded(self.world, turn, row, told=bool(told[row]), reasoning="" if reasons is None else reasons[row])
 
-def recorded(world: World, turn: Turn, row: int = 0, *, told: bool = False) -> SessionTurn:
+
+def reasons_of(policy: object) -> Sequence[str] | None:
+    """Why a recommender has just chosen the slates that it did ``[n]``: its attribute `reasons`, of those that think in words."""
+    reasons: Sequence[str] | None = getattr(policy, "reasons", None)
+    return reasons
+
+
+def recorded(world: World, turn: Turn, row: int = 0, *, told: bool = False, reasoning: str = "") -> SessionTurn:
     """One row of a turn of this world, as it is kept."""
     feedback, catalog = turn.feedback, world.catalog
     items = turn.slates[row].tolist()
@@ -261,6 +277,7 @@ def recorded(world: World, turn: Turn, row: int = 0, *, told: bool = False) -> S
         reward=float(turn.reward[row]),
         mindset=mind_of(catalog, turn.mindset, row),
         rationale="" if feedback.rationale is None else _clean(feedback.rationale[row] or ""),
+        reasoning=_clean(str(reasoning)[:REASONING]),
     )
 
 

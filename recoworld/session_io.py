@@ -13,6 +13,7 @@ Both round-trip exactly, are written whole or not at all, and are checked in ful
 | examined, clicked, liked, commented, shared | list of bool [k] | |
 | watch | list of double [k] | seconds |
 | left, told, followed, rationale | | as in `SessionTurn` |
+| reasoning | string | likewise; only where the recommender of a session in the file thinks in words |
 | instruction_kind, _aspect, _value, _phrasing, _text | | what was said; null for nothing |
 | reward, reward_NAME | double | the reward and its parts; null for parts that this session's reward lacked |
 | mindset_satisfaction ... mindset_trust, mindset_intent, mindset_text | | after the turn; null where unknown |
@@ -39,6 +40,7 @@ FORMAT = "recoworld-session/1"
 _CHUNK = 1024  # sessions that are held as Python objects at a time when Parquet is written
 _FACTS = tuple(field.name for field in fields(Session) if field.name not in ("opening", "turns"))
 _TURN = (*SLOTS, "left", "told", "followed", "reward", "rationale")  # the fields of a turn that are a column each
+_MAYBE = "reasoning"  # the field of a turn that is left out of files where it is empty
 _SAID = tuple(field.name for field in fields(Said))
 _MIND = (*LEVELS, "intent", "text")
 _BROKEN = (ConfigError, TypeError, KeyError, ValueError, AttributeError, RecursionError)  # what wrong contents make of a constructor
@@ -49,10 +51,17 @@ def write_jsonl(path: str | Path, sessions: Iterable[Session]) -> int:
     n = 0
     with _replacing(Path(path)) as file:
         for n, session in enumerate(sessions, 1):  # noqa: B007 - counts
-            line = json.dumps({"format": FORMAT} | vars(session), default=vars, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+            content = {"format": FORMAT} | vars(session)
+            line = json.dumps(content, default=_plainly, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
             file.write(line.encode() + b"\n")
         _some(n, path)
     return n
+
+
+def _plainly(thing: object) -> dict[str, Any]:
+    """What JSON is made of."""
+    content = vars(thing)
+    return content if content.get(_MAYBE, True) else {name: value for name, value in content.items() if name != _MAYBE}
 
 
 def read_jsonl(path: str | Path) -> list[Session]:
@@ -78,7 +87,8 @@ def write_parquet(path: str | Path, sessions: Iterable[Session]) -> int:
     while chunk := list(islice(rest, _CHUNK)):
         rows = [row for place, session in enumerate(chunk, n) for row in _rows(place, session)]
         parts = dict.fromkeys(name for row in rows for name in row if name.startswith("reward_"))
-        types = _types(pa) | dict.fromkeys(parts, pa.float64())
+        more = {_MAYBE: pa.string()} if any(_MAYBE in row for row in rows) else {}
+        types = _types(pa) | more | dict.fromkeys(parts, pa.float64())
         tables.append(pa.table({name: pa.array([row.get(name) for row in rows], kind) for name, kind in types.items()}))
         n += len(chunk)
     _some(n, path)
@@ -121,7 +131,7 @@ def _rows(place: int, session: Session) -> Iterator[dict[str, Any]]:
     for number, turn in enumerate(session.turns):
         said = {} if turn.instruction is None else {f"instruction_{name}": value for name, value in vars(turn.instruction).items()}
         parts = {f"reward_{name}": value for name, value in turn.parts.items()}
-        own = {name: getattr(turn, name) for name in _TURN}
+        own = {name: getattr(turn, name) for name in _TURN} | ({_MAYBE: turn.reasoning} if turn.reasoning else {})
         yield facts | {"turn": number} | own | said | parts | _flat("mindset", turn.mindset)
 
 
@@ -137,7 +147,7 @@ def _gathered(rows: list[dict[str, Any]]) -> Session:
             raise ConfigError(f"turn {row['turn']}: other facts of the session than in turn 0; expected the same {', '.join(_FACTS)}")
         said = {name: row[f"instruction_{name}"] for name in _SAID}
         parts = {name.removeprefix("reward_"): value for name, value in row.items() if name.startswith("reward_") and value is not None}
-        own = {name: row[name] for name in _TURN}
+        own = {name: row[name] for name in _TURN} | {_MAYBE: row.get(_MAYBE) or ""}
         turns.append(own | {"instruction": said if said["kind"] is not None else None, "parts": parts, "mindset": _nested("mindset", row)})
     return _session(**facts, opening=_nested("opening", rows[0]), turns=turns)
 

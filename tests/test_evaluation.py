@@ -354,3 +354,12 @@ def test_the_oracles_sessions_can_be_saved(tmp_path: Path) -> None:
     saved = read_jsonl(tmp_path / "sessions" / "oracle.jsonl")
     assert len(saved) == 3
     assert board.rows[0]["return"]["mean"] > 0
+
+
+def test_all_leaves_out_what_learns_for_minutes() -> None:
+    from recoworld.evaluation.runs import _names
+    from recoworld.registry import POLICIES, SLOW
+
+    assert set(SLOW) < set(POLICIES)
+    assert set(_names(["all"])) == set(POLICIES) - set(SLOW)
+    assert _names(["all", "sasrec", "random"])[-1] == "sasrec"

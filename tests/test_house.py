@@ -20,7 +20,7 @@ CI = ROOT / ".ci" / "run"
 HEAVY = ["torch", "ray", "transformers", "vllm", "pandas", "pyarrow", "pydantic", "gymnasium"]
 OF_EXTRAS = ["implicit", "scipy", "pyarrow", "pandas", "polars", "matplotlib", "nbclient", "nbformat", "ipykernel", "IPython"]
 OF_EXTRAS += ["torch", "transformers", "ray", "vllm", "openai", "jinja2"]
-ROOMS_OF_EXTRAS = ("recoworld.training.", "recoworld.policies.neural.")
+ROOMS_OF_EXTRAS = ("recoworld.training.", "recoworld.policies.neural.", "recoworld.policies.sequential.networks.")
 """Rooms whose files need an extra; who comes in by name is told so (`MissingExtra`)."""
 NOT_CORE = {"assembly", "cli", "testing"}
 

@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recoworld.datasets import load_dataset
+from recoworld.llm.asking import Unreadable
 from recoworld.llm.grammar import longest_reply, mismatch
 from recoworld.llm.model import Prompt
 from recoworld.llm.scripted import Scripted
 from recoworld.simulators.llm.meaning import acts, heard_words, levels_after, named_genre
-from recoworld.simulators.llm.reply import DEEDS, Reply, Unreadable, read, salvaged, schema_of
+from recoworld.simulators.llm.reply import DEEDS, Reply, read, salvaged, schema_of
 from recoworld.types import LEVELS, Aspect, Kind
 
 CATALOG = load_dataset("mini").catalog

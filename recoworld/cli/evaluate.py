@@ -72,6 +72,7 @@ def evaluate(
     from recoworld.configs import WorldConfig
     from recoworld.errors import LanguageModelError
     from recoworld.evaluation import evaluate as evaluated
+    from recoworld.evaluation.store import stem
 
     name, settings = world_settings(env, set_ or [], config, data_dir, simulator=simulator, llm=llm, record=record)
     world = WorldConfig.of(config, **settings)
@@ -105,7 +106,7 @@ def evaluate(
         console.print(f"{len(kept)} of these {'was' if len(kept) == 1 else 'were'} kept from an earlier run; --fresh computes all again.")
     if out is not None:
         logs = (
-            f", sessions/ (read one: recoworld replay {out}/sessions/{board.rows[0]['policy']}.jsonl)"
+            f", sessions/ (read one: recoworld replay {out}/sessions/{stem(board.rows[0]['policy'])}.jsonl)"
             if save_sessions and board.rows
             else ""
         )

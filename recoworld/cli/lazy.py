@@ -16,6 +16,7 @@ COMMANDS = {
     "fidelity": ("recoworld.cli.fidelity:fidelity", "Hold a simulated user against real ones: what is skill, what is trivial?"),
     "calibrate": ("recoworld.cli.calibrate:calibrate", "Fit a simulator to training users' choices; before and after on test users."),
     "train": ("recoworld.cli.train:train", "Train a policy with RLlib, and judge it on users it never met."),
+    "benchmark": ("recoworld.cli.benchmark:app", "Protocols of the literature, offline: rank what people liked next."),
     "transfer": ("recoworld.cli.transfer:transfer", "Tune policies in each simulator, judge them in all: does one game its own?"),
 }
 """Name -> where it is, and its line in the list of commands."""

@@ -13,7 +13,7 @@ from recoworld.cli.errors import told_plainly
 def list_(
     data_dir: Annotated[str | None, typer.Option(help="Folder of imported logs.", show_default=False)] = None,
 ) -> None:
-    """What there is: environments, data sets, policies, simulators, reward parts, presets."""
+    """What there is: environments, data sets, policies, agents, simulators, reward parts, presets."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -21,7 +21,7 @@ def list_(
     from recoworld.configs import presets
     from recoworld.datasets import list_imported
     from recoworld.envs.register import IDS, own_ids
-    from recoworld.registry import DATASETS, POLICIES, SIMULATORS
+    from recoworld.registry import AGENTS, DATASETS, POLICIES, SIMULATORS
     from recoworld.rewards import DEFAULT_WEIGHTS, PARTS
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", expand=True)
@@ -30,11 +30,13 @@ def list_(
     table.add_column("is", no_wrap=True, overflow="ellipsis", ratio=1)
     sections = {
         "environment": {name: f"{settings['dataset']}" for name, settings in IDS.items()}
+        | {name.replace("RecoWorld", "RecoWorldText", 1): f"{settings['dataset']}, in words and tools" for name, settings in IDS.items()}
         | {name: f"{settings['dataset']}{', built by you' * ('config' in settings)}" for name, settings in own_ids(data_dir).items()},
         "data set": {name: _first_line(DATASETS[name]) for name in DATASETS}
         | dict.fromkeys(list_imported(home=data_dir), "imported by you"),
         "policy": {name: _first_line(POLICIES[name]) for name in POLICIES}
         | {"...+instruct": "Any policy that scores items, made to follow instructions."},
+        "agent": {name: _first_line(AGENTS[name]) for name in AGENTS},
         "simulator": {name: _module_line(SIMULATORS[name]) for name in SIMULATORS},
         "reward part": {name: f"{_first_line(part)} Weight {DEFAULT_WEIGHTS.get(name, 0):g}." for name, part in PARTS.items()},
         "preset": {name: _comment(name) for name in presets()},

@@ -20,7 +20,7 @@ from recoworld.envs.sessions import PENALTY, make_rules, next_sessions
 from recoworld.errors import CacheUnwritable, ConfigError, LanguageModelError, UnknownName
 from recoworld.evaluation import rollout
 from recoworld.policies import make_policy
-from recoworld.session import Session, SessionLog
+from recoworld.session import Session, SessionLog, reasons_of
 from recoworld.session_io import read_jsonl, write_jsonl
 from recoworld.types import Recommender
 from recoworld.world import World
@@ -112,7 +112,7 @@ def played(
     terminal.say(f"\n{LEGEND}\n`help` tells what you can do, `quit` ends the session.\n", "dim")
     try:
         for _, turn, _ in rollout.play(world, recommender, users, seeds):
-            log.add(None, turn)
+            log.add(None, turn, reasons=reasons_of(recommender))
             _show(log.sessions()[0], world, terminal)
     except (Quit, KeyboardInterrupt):
         terminal.say("\nThe session is broken off.")

@@ -12,6 +12,11 @@ IDS: dict[str, dict[str, str]] = {
 }
 """Id -> settings of its world. ``gym.make("RecoWorld-Mini-v0", dataset="my-log")`` opens any other data set by name."""
 ENTRY_POINT = "recoworld.envs.slate:SlateEnv"
+FORMS: dict[str, tuple[str, str]] = {
+    "RecoWorld": (ENTRY_POINT, "recoworld.envs.vector:SlateVectorEnv"),
+    "RecoWorldText": ("recoworld.envs.text:TextEnv", "recoworld.envs.text_vector:TextVector"),
+}
+"""What each id is registered as, besides itself: ``RecoWorldText-Mini-v0`` is the world of ``RecoWorld-Mini-v0`` in words and tools."""
 
 
 def own_ids(home: str | None = None) -> dict[str, dict[str, str]]:
@@ -43,14 +48,11 @@ def register_all() -> None:
         own = own_ids()
     except Exception:  # whatever lies in that folder, `import gymnasium` goes on
         own = {}
-    for name, settings in {**own, **IDS}.items():
-        known = registry.get(name)
-        if known is not None and name in own and known.entry_point == ENTRY_POINT and known.kwargs != settings:
-            del registry[name]
-        if name not in registry:
-            register(
-                id=name,
-                entry_point=ENTRY_POINT,
-                vector_entry_point="recoworld.envs.vector:SlateVectorEnv",
-                kwargs=dict(settings),
-            )
+    for base, settings in {**own, **IDS}.items():
+        for form, (entry_point, vector_entry_point) in FORMS.items():
+            name = base.replace("RecoWorld", form, 1)
+            known = registry.get(name)
+            if known is not None and base in own and known.entry_point == entry_point and known.kwargs != settings:
+                del registry[name]
+            if name not in registry:
+                register(id=name, entry_point=entry_point, vector_entry_point=vector_entry_point, kwargs=dict(settings))

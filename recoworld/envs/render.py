@@ -28,6 +28,7 @@ HIDDEN = "hidden from the policy"
 _WANTED = {"satisfaction", "patience", "trust"}  # the levels of which more is better
 _DRIFT = 0.005  # smaller changes of a level are shown as none
 _THOUGHT = 1000  # characters of a thought, as many as `LLMUserConfig.thought_length` allows
+_REASONING = 2000  # characters of a recommender's reasoning
 
 
 def opening(world: World, user: str) -> str:
@@ -90,6 +91,8 @@ def turn_view(
     thoughts = thoughts_of(turn) if hidden else None
     words = turn.mindset.text if hidden and turn.mindset is not None else ""
     blocks: list[RenderableType] = [slate_view(turn.items, turn.titles, catalog, turn, heading=heading, thoughts=thoughts), Text()]
+    if turn.reasoning:
+        blocks += [Text.assemble("The recommender thinks: ", (plain(turn.reasoning, _REASONING), "italic")), Text()]
     if hidden and turn.mindset is not None:
         both = Table.grid(padding=(0, 4))
         both.add_row(_mindset(turn.mindset, before), _reward(turn))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from recoworld.evaluation.rollout import play
 from recoworld.evaluation.table import Ints
-from recoworld.session import SessionLog
+from recoworld.session import SessionLog, reasons_of
 from recoworld.session_io import write_jsonl
 from recoworld.types import Recommender
 from recoworld.world import World
@@ -20,7 +20,7 @@ def record(path: Path, world: World, policy: Recommender, users: Ints, seeds: ND
     world.reset(users, seeds)
     log = SessionLog(world, seeds, policy=name)
     for rows, turn, _ in play(world, policy, users, seeds, policy_seed=policy_seed):
-        log.add(rows, turn)
+        log.add(rows, turn, reasons=reasons_of(policy))
     path.parent.mkdir(parents=True, exist_ok=True)
     write_jsonl(path, log)
 

@@ -18,7 +18,7 @@ from recoworld.evaluation.record import record, stored
 from recoworld.evaluation.rollout import rollout
 from recoworld.evaluation.store import Folder, Result
 from recoworld.policies import make_policy
-from recoworld.registry import POLICIES
+from recoworld.registry import POLICIES, SLOW
 from recoworld.types import Recommender
 from recoworld.world import World
 
@@ -45,7 +45,8 @@ def evaluate(
 
     Args:
         config: The world; its `users` is not read, see `group`.
-        policies: Names as for `recoworld.policies.make_policy`, or "all". Of "all", those that cannot run here are skipped with a note.
+        policies: Names as for `recoworld.policies.make_policy`, or "all" (but for `recoworld.registry.SLOW`), of which those that cannot
+            run here are skipped with a note.
         users: How many, drawn from the group; None for all of it. Where the group has fewer, others join it, with a note.
         seeds: Sessions a user: under the seeds `seed`, `seed` + 1, ...
         seed: Also of the drawing of users, of the policies' luck and of the bootstrap.
@@ -121,7 +122,8 @@ def evaluate(
 
 
 def _names(policies: Sequence[str]) -> list[str]:
-    names = [name for spec in policies for name in (POLICIES if spec == "all" else (spec,))]
+    everyone = [name for name in POLICIES if name not in SLOW]
+    names = [name for spec in policies for name in (everyone if spec == "all" else (spec,))]
     if not names:
         raise ConfigError(f"policies: got none; expected 'all' or some of {', '.join(POLICIES)}")
     return list(dict.fromkeys(names))

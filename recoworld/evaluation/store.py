@@ -83,11 +83,11 @@ class Folder:
         for part, owner in (("table", result.table), ("ranking", result.ranking)):
             arrays |= {f"{part}.{field.name}": getattr(owner, field.name) for field in fields(owner)}
         with self._writing():
-            write_arrays(self.path / "results" / f"{_stem(result.policy)}.npz", self._key, arrays)
+            write_arrays(self.path / "results" / f"{stem(result.policy)}.npz", self._key, arrays)
 
     def log(self, policy: str) -> Path:
         """Where a policy's sessions are written in full."""
-        return self.path / "sessions" / f"{_stem(policy)}.jsonl"
+        return self.path / "sessions" / f"{stem(policy)}.jsonl"
 
     def publish(self, contents: Mapping[str, str | bytes]) -> None:
         """Replace files, each complete or not at all. Raises ConfigError for a folder that cannot be written."""
@@ -106,7 +106,7 @@ class Folder:
             ) from error
 
 
-def _stem(policy: str) -> str:
+def stem(policy: str) -> str:
     """A policy's name as a file's, e.g. "my_package.mine:Mine" -> "my_package.mine-Mine"; long ones stay different."""
     stem = re.sub(r"[^A-Za-z0-9._+-]+", "-", policy)
     return stem if len(stem) <= 100 else f"{stem[:80]}-{hashlib.blake2b(policy.encode(), digest_size=8).hexdigest()}"

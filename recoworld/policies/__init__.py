@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from recoworld.errors import ConfigError, UnknownName
 from recoworld.policies import rllib
+from recoworld.policies.agents import agent_of
 from recoworld.policies.instruct import InstructionFollowing
 from recoworld.policies.scoring import Scorer
-from recoworld.registry import POLICIES
+from recoworld.registry import AGENTS, POLICIES
 from recoworld.types import Recommender
 
 INSTRUCT = "+instruct"
@@ -18,6 +19,7 @@ def make_policy(spec: str) -> Recommender:
         make_policy("ease")                   # registered
         make_policy("als+instruct")           # any policy that scores items, made to follow instructions
         make_policy("rllib:runs/first")       # what `recoworld train --out runs/first` has trained
+        make_policy("starec:openai:MODEL")    # an agent that asks a language model; "starec" alone asks the local one
         make_policy("my_package.mine:Mine")   # a class or function without required arguments
 
     Raises UnknownName, which says what is near, ConfigError for what cannot be made or instructed, and MissingExtra.
@@ -26,9 +28,12 @@ def make_policy(spec: str) -> Recommender:
         raise ConfigError(f"policy: got {spec!r}; expected a name such as 'ease', 'ease+instruct' or 'module:Class'")
     if spec.startswith(rllib.PREFIX):
         return rllib.trained(spec)
+    if spec.partition(":")[0] in AGENTS:
+        return agent_of(spec)
     if spec in POLICIES or not spec.endswith(INSTRUCT):
         return _made(spec)
-    base = _made(spec.removesuffix(INSTRUCT))
+    name = spec.removesuffix(INSTRUCT)
+    base = agent_of(name) if name in AGENTS else _made(name)
     if not isinstance(base, Scorer):
         raise ConfigError(
             f"policy {spec!r}: {base.name!r} does not score items, so its slates cannot be re-ranked; "
@@ -40,7 +45,7 @@ def make_policy(spec: str) -> Recommender:
 def _made(spec: str) -> Recommender:
     if spec not in POLICIES and spec.count(":") != 1:
         base = spec.partition("+")[0]
-        raise UnknownName("policy", spec, {*POLICIES, *([f"{base}{INSTRUCT}"] if base in POLICIES else [])})
+        raise UnknownName("policy", spec, {*POLICIES, *AGENTS, *([f"{base}{INSTRUCT}"] if base in POLICIES else [])})
     factory = POLICIES[spec]
     try:
         policy = factory()

@@ -1,6 +1,6 @@
 """What behavioural users tell a language model of themselves, in short prompts, and who of them is gone.
 
-The templates are in ``llm/prompts/brief-v1``, loaded by `recoworld.simulators.llm.prompts.Prompts`, which may replace any of them:
+The templates are in ``llm/prompts/brief-v1``, loaded by `recoworld.llm.prompts.Prompts`, which may replace any of them:
 
 | file | is | gets |
 |---|---|---|
@@ -23,10 +23,13 @@ import numpy as np
 
 from recoworld.catalog import NO_GENRE
 from recoworld.instructions import sentence
+from recoworld.llm.items import ItemWords
+from recoworld.llm.prompts import Prompts
+from recoworld.llm.words import NAME, clean, quoted
 from recoworld.simulators.behavioral import BehavioralMindset
 from recoworld.simulators.llm.people import People
-from recoworld.simulators.llm.prompts import Prompts
-from recoworld.simulators.llm.words import NAME, ItemWords, clean, feelings, heard, quoted
+from recoworld.simulators.llm.prompts import PACKAGE
+from recoworld.simulators.llm.words import feelings, heard
 from recoworld.types import Bools, Instruction, Mindset
 from recoworld.users import Dataset
 
@@ -56,7 +59,7 @@ class Brief:
         """Raises ConfigError for templates that cannot be read, MissingExtra without Jinja2."""
         self.catalog = dataset.catalog
         self.items = ItemWords(dataset.catalog)
-        self.prompts = Prompts(prompts, version=VERSION, files=FILES)
+        self.prompts = Prompts(PACKAGE, VERSION, FILES, folder=prompts)
         self._people = People(dataset, self.items, history_items=history_items, seed=seed)
         self._systems: dict[tuple[str, int], str] = {}
 

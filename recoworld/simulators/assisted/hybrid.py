@@ -23,16 +23,16 @@ from recoworld.catalog import Catalog
 from recoworld.errors import LanguageModelError
 from recoworld.instructions import sentence
 from recoworld.llm.grammar import longest_reply
+from recoworld.llm.ledger import Ledger
 from recoworld.llm.make import make_model
 from recoworld.llm.model import LanguageModel, Prompt, Sampling, Schema
+from recoworld.llm.words import clean, quoted
 from recoworld.luck import Luck
 from recoworld.parse import understood
 from recoworld.simulators.assisted.brief import AskedMindset, Brief, asked
 from recoworld.simulators.assisted.config import AskedConfig
 from recoworld.simulators.behavioral import BehavioralMindset, BehavioralSimulator
 from recoworld.simulators.behavioral import build as build_behavioral
-from recoworld.simulators.llm.ledger import Ledger
-from recoworld.simulators.llm.words import clean, quoted
 from recoworld.simulators.taste import ArrayCache
 from recoworld.text import plain
 from recoworld.types import Aspect, Feedback, Floats, History, Instruction, Ints, Mindset, Slates
@@ -41,7 +41,6 @@ from recoworld.users import Dataset, Split
 _SEEDS = 4  # stream of luck, after the behavioural user's own two and calibration's
 _PER_WORD = 8  # characters
 _LETTERS = "[A-Za-z0-9À-ÖØ-öø-ÿ ,.;:!?'()&-]"  # names are said as they are written
-_UNUSED = ("bent", "said", "not_understood")  # of the ledger
 
 
 class HybridConfig(AskedConfig):
@@ -114,8 +113,7 @@ class HybridSimulator:
         replies: sentences that were to be worded; valid_first, valid_again: those worded at once, or when asked for anew; filled: those
         left to the template; problems: why, by kind: "json", "long", "meaning". The rest as in `Ledger.report`.
         """
-        counts = {name: value for name, value in self.ledger.report().items() if name not in _UNUSED}
-        return {"llm": self.model.name, "prompts": self.brief.prompts.version, **counts}
+        return {"llm": self.model.name, "prompts": self.brief.prompts.version, **self.ledger.report()}
 
     def close(self) -> None:
         """Give back what the model holds."""

@@ -1,18 +1,21 @@
-"""Asking the model, and asking again: from prompts to replies that can be used."""
+"""Asking for what users do with their slates; what cannot be read is mended."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recoworld.errors import LanguageModelError
-from recoworld.llm.model import LanguageModel, Message, Prompt, Sampling, Schema, Usage
-from recoworld.simulators.llm.ledger import Ledger
-from recoworld.simulators.llm.reply import Reply, Unreadable, read, salvaged
-from recoworld.simulators.llm.words import clean
+from recoworld.llm.asking import ask as ask_for
+from recoworld.llm.ledger import Ledger
+from recoworld.llm.model import LanguageModel, Prompt, Sampling, Schema, Usage
+from recoworld.simulators.llm.reply import Reply, read, salvaged
+
+COUNTED = ("bent", "said", "not_understood")
+"""What the ledger counts besides: valid replies that contradicted themselves (an act after an unseen item, watching without a click),
+settled by rule; sentences to the recommender, and those of them that are no instruction."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,44 +38,29 @@ def ask(
     complaint: Callable[[str], str],
     ledger: Ledger,
 ) -> list[Answer]:
-    """One answer a prompt, in order.
+    """One answer a prompt, in order, as `recoworld.llm.asking.ask` has it.
 
-    seeds ``[n, tries]``: a row for each prompt, a column for each time that it may be asked. complaint: what is added to a prompt whose
-    reply could not be read, given what was wrong. Raises LanguageModelError.
+    What is left unreadable is salvaged: the text with the most items that can be read stands, the later one of equals.
+    Raises LanguageModelError.
     """
-    n = len(prompts)
-    usage: list[Usage] = [Usage()] * n
-    replies: list[Reply | None] = [None] * n
-    rest: list[list[str]] = [[] for _ in prompts]  # what could not be read
-    batch, places = prompts, list(range(n))
-    for attempt in range(seeds.shape[1]):
-        asked = [replace(prompt, seed=int(seeds[place, attempt])) for prompt, place in zip(batch, places, strict=True)]
-        completions = model.generate(asked, schema=schema, sampling=sampling)
-        if len(completions) != len(asked):
-            raise LanguageModelError(f"{model.name}: got {len(completions)} replies to {len(asked)} prompts; expected one each, in order")
-        batch, again = [], []
-        for place, completion in zip(places, completions, strict=True):
-            usage[place] += completion.usage
-            ledger.call(completion.usage)
-            try:
-                replies[place] = read(completion.text, slots, thought_length)
-            except Unreadable as wrong:
-                error = f"{wrong}, since it was cut" if completion.finish == "length" else str(wrong)
-                ledger.problem("cut" if completion.finish == "length" else wrong.kind, error, completion.text)
-                rest[place].append(completion.text)
-                batch.append(_with(prompts[place], complaint(clean(error, 200))))
-                again.append(place)
-            else:
-                ledger.add("valid_again" if attempt else "valid_first")
-        places = again
-        if not places:
-            break
-    ledger.add("replies", n)
-    ledger.add("filled", len(places))
-    for place in places:
-        tries = [salvaged(text, slots, thought_length) for text in reversed(rest[place])]
-        replies[place] = max(tries, key=lambda reply: reply.readable)
-    return [Answer(reply=reply, usage=used) for reply, used in zip(replies, usage, strict=True) if reply is not None]
+    asked = ask_for(
+        model,
+        prompts,
+        seeds,
+        schema=schema,
+        sampling=sampling,
+        read=lambda text: read(text, slots, thought_length),
+        complaint=complaint,
+        ledger=ledger,
+    )
+    out = []
+    for one in asked:
+        reply = one.reply
+        if reply is None:
+            tries = [salvaged(text, slots, thought_length) for text in reversed(one.unread)]
+            reply = max(tries, key=lambda each: each.readable)
+        out.append(Answer(reply=reply, usage=one.usage))
+    return out
 
 
 def absent(slots: int) -> Answer:
@@ -89,11 +77,3 @@ def absent(slots: int) -> Answer:
         readable=slots,
     )
     return Answer(reply=nothing, usage=Usage())
-
-
-def _with(prompt: Prompt, words: str) -> Prompt:
-    """The prompt with words added to its last message: all before them stays in the engine's cache."""
-    *before, last = prompt.messages
-    said = last["content"]
-    more: Message = {**last, "content": f"{said}\n\n{words}" if isinstance(said, str) else [*said, {"type": "text", "text": words}]}
-    return replace(prompt, messages=(*before, more))

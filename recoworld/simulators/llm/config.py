@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
 from recoworld.errors import ConfigError, UnknownName
+from recoworld.llm.items import Representation
 from recoworld.llm.settings import ModelSettings
-
-Representation = Literal["text", "images", "semantic_ids"]
 
 
 class LLMUserConfig(ModelSettings):

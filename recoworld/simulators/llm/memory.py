@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recoworld.catalog import Catalog
+from recoworld.llm.items import ItemWords
+from recoworld.llm.words import NAME, clean, quoted
 from recoworld.simulators.llm.reply import Reply
-from recoworld.simulators.llm.words import NAME, ItemWords, clean, quoted
 from recoworld.types import Bools, Feedback, Floats, Mindset, Slates
 
 CHARACTERS = 4

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recoworld.catalog import NO_GENRE
-from recoworld.simulators.llm.words import NAME, ItemWords, clean
+from recoworld.llm.items import ItemWords
+from recoworld.llm.words import NAME, clean
 from recoworld.simulators.taste import traits
 from recoworld.types import Floats
 from recoworld.users import Dataset

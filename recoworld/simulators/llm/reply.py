@@ -14,7 +14,10 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from recoworld.llm.asking import Unreadable
 from recoworld.llm.model import Schema
+from recoworld.llm.replies import LONGEST, object_in, record_of
+from recoworld.llm.words import PLAIN
 from recoworld.text import plain
 from recoworld.types import LEVELS
 
@@ -23,8 +26,6 @@ DEEDS: tuple[Deed, ...] = get_args(Deed)
 """What can happen to an item, each but the first two a click too."""
 WORDS, SENTENCE = 40, 100
 """Characters of interest and intent, and of what is said, at most."""
-_PLAIN = "[A-Za-z0-9 ,.;:!?'()%&-]"  # what JSON needs not escape, and every engine's grammar takes
-_LONGEST_READ = 100_000
 _HALFWAY = 50  # per cent watched where a click's watching cannot be read
 _OBJECT = re.compile(r"\{[^{}]*\}")
 _Ten = Annotated[int, Field(ge=0, le=10)]
@@ -34,31 +35,19 @@ _Ten = Annotated[int, Field(ge=0, le=10)]
 def schema_of(slots: int, thought_length: int) -> Schema:
     """The JSON schema of the reply to a slate of `slots` items."""
     level = {"type": "integer", "minimum": 0, "maximum": 10}
-    item = _object(
+    item = record_of(
         {
-            "thought": {"type": "string", "pattern": f"^{_PLAIN}{{1,{thought_length}}}$"},
+            "thought": {"type": "string", "pattern": f"^{PLAIN}{{1,{thought_length}}}$"},
             "act": {"enum": list(DEEDS)},
             "watch": {"type": "integer", "minimum": 0, "maximum": 100},
         }
     )
-    return _object(
+    return record_of(
         {"items": {"type": "array", "items": item, "minItems": slots, "maxItems": slots}}
         | dict.fromkeys(LEVELS, level)
-        | {name: {"type": "string", "pattern": f"^{_PLAIN}{{1,{WORDS}}}$"} for name in ("interest", "intent")}
-        | {"leave": {"type": "boolean"}, "say": {"type": "string", "pattern": f"^{_PLAIN}{{0,{SENTENCE}}}$"}}
+        | {name: {"type": "string", "pattern": f"^{PLAIN}{{1,{WORDS}}}$"} for name in ("interest", "intent")}
+        | {"leave": {"type": "boolean"}, "say": {"type": "string", "pattern": f"^{PLAIN}{{0,{SENTENCE}}}$"}}
     )
-
-
-def _object(properties: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
-
-
-class Unreadable(ValueError):
-    """What is wrong with a reply, in words for who wrote it; `kind` is one of "json", "slots", "fields"."""
-
-    def __init__(self, kind: str, message: str) -> None:
-        super().__init__(message)
-        self.kind = kind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,15 +90,12 @@ class _Whole(BaseModel):
 
 
 def read(text: str, slots: int, thought_length: int) -> Reply:
-    """A valid reply; what stands around its outermost braces (a fence, a greeting) is passed over. Raises Unreadable."""
-    start, end = text.find("{"), text.rfind("}")
-    if start < 0 or end < start or len(text) > _LONGEST_READ:
-        raise Unreadable("json", "it holds no JSON object" if len(text) <= _LONGEST_READ else "it is too long")
-    try:
-        content = json.loads(text[start : end + 1])
-    except (ValueError, RecursionError) as error:
-        raise Unreadable("json", f"it is no JSON: {plain(error, 80)}") from None
-    items = content.get("items") if isinstance(content, dict) else None
+    """A valid reply; what stands around its outermost braces (a fence, a greeting) is passed over.
+
+    Raises Unreadable, of the kind "json", "slots" or "fields".
+    """
+    content = object_in(text)
+    items = content.get("items")
     if isinstance(items, list) and len(items) != slots:
         raise Unreadable("slots", f'"items" has {len(items)} entries; expected {slots}, one for each item of the list')
     try:
@@ -139,7 +125,7 @@ def salvaged(text: str, slots: int, thought_length: int) -> Reply:
     halfway. A level out of range is clipped, one without a number stays unknown, as do words; nobody leaves or speaks who does not say
     so clearly.
     """
-    text = text[:_LONGEST_READ]
+    text = text[:LONGEST]
     found = [_loaded(match) for match in _OBJECT.findall(text)]
     items = [item for item in found if "act" in item][:slots]
     deeds = [_deed(item["act"]) for item in items]

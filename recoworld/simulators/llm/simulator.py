@@ -26,17 +26,20 @@ from numpy.typing import NDArray
 from recoworld.catalog import NO_GENRE
 from recoworld.instructions import compliance, sentence
 from recoworld.llm.grammar import longest_reply
+from recoworld.llm.items import ItemWords
+from recoworld.llm.ledger import Ledger
 from recoworld.llm.model import LanguageModel, Prompt, Sampling
+from recoworld.llm.prompts import Prompts
+from recoworld.llm.words import NAME, clean, quoted
 from recoworld.luck import Keys, Luck
-from recoworld.simulators.llm.asking import Answer, absent, ask
+from recoworld.simulators.llm.asking import COUNTED, Answer, absent, ask
 from recoworld.simulators.llm.config import LLMUserConfig
-from recoworld.simulators.llm.ledger import Ledger
 from recoworld.simulators.llm.meaning import acts, heard_words, levels_after, named_genre
 from recoworld.simulators.llm.memory import LLMMindset, counted, line, now, summary, within
 from recoworld.simulators.llm.people import People
-from recoworld.simulators.llm.prompts import Prompts, messages
+from recoworld.simulators.llm.prompts import FILES, PACKAGE, VERSION, messages
 from recoworld.simulators.llm.reply import schema_of
-from recoworld.simulators.llm.words import NAME, ItemWords, clean, feelings, heard, moment, quoted
+from recoworld.simulators.llm.words import feelings, heard, moment
 from recoworld.types import Feedback, History, Ints, Mindset, Slates
 from recoworld.users import Dataset
 
@@ -59,8 +62,8 @@ class LLMSimulator:
         self.dataset, self.catalog, self.model = dataset, dataset.catalog, model
         self.items = ItemWords(dataset.catalog, config.representation, config.images)
         self.people = People(dataset, self.items, history_items=config.history_items, seed=config.seed)
-        self.prompts = Prompts(config.prompts)
-        self.ledger = Ledger()
+        self.prompts = Prompts(PACKAGE, VERSION, FILES, folder=config.prompts)
+        self.ledger = Ledger(*COUNTED)
         self._centre = dataset.catalog.features.mean(axis=0)
         self._systems: dict[tuple[int, int], str] = {}
 
@@ -116,7 +119,7 @@ class LLMSimulator:
         ]
 
     def report(self) -> dict[str, Any]:
-        """What became of all replies so far, see `Ledger.report`, and whose they are."""
+        """What became of all replies so far, see `Ledger.report` and `recoworld.simulators.llm.asking.COUNTED`, and whose they are."""
         return {"llm": self.model.name, "prompts": self.prompts.version, **self.ledger.report()}
 
     def close(self) -> None:

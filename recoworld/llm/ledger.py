@@ -1,4 +1,4 @@
-"""What became of all replies: counted, for the report."""
+"""What became of all replies: counted, for a report."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ _EXAMPLES = 10
 class Ledger:
     """Counts, safe for threads; no reply depends on them."""
 
-    def __init__(self) -> None:
+    def __init__(self, *own: str) -> None:
+        """own: names of what its owner counts besides, reported in any case."""
+        self._own = own
         self._lock = Lock()
         self._counts: Counter[str] = Counter()
         self._problems: Counter[str] = Counter()
@@ -49,16 +51,14 @@ class Ledger:
     def report(self) -> dict[str, Any]:
         """The counts and shares, ready for JSON.
 
-        replies: user turns; valid_first, valid_again: those that could be read at once, or when asked for anew; filled: the others,
-        mended by `recoworld.simulators.llm.reply.salvaged`; bent: valid ones that contradicted themselves (an act after an unseen item,
-        watching without a click), settled by rule; said and not_understood: sentences to the recommender, and those of them that are no
-        instruction; problems: what was wrong, by kind.
+        replies: those that were wanted; valid_first, valid_again: those that could be read at once, or when asked for anew; filled: the
+        others, for which somebody else's answer stands; problems: what was wrong, by kind.
         """
         with self._lock:
             counts, usage = Counter(self._counts), self._usage
             problems, examples = dict(self._problems), list(self._examples)
         n = max(counts["replies"], 1)
-        names = ("calls", "replies", "valid_first", "valid_again", "filled", "bent", "said", "not_understood")
+        names = ("calls", "replies", "valid_first", "valid_again", "filled", *self._own)
         return {
             **{name: counts[name] for name in names},
             "valid_share": (counts["valid_first"] + counts["valid_again"]) / n,
