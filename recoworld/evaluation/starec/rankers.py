@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recoworld.errors import ConfigError, UnknownName
 from recoworld.evaluation.starec.protocol import Benchmark, Questions
@@ -48,7 +49,7 @@ class KnowsUsers(Protocol):
 class RanksCandidates(Protocol):
     """A policy, such as an agent that asks a language model, that is told of the candidates and of nothing else."""
 
-    def rank(self, histories: Ints, candidates: Ints, *, profiles: Floats) -> Ints:
+    def rank(self, histories: NDArray[np.int32], candidates: Ints, *, profiles: Floats) -> Ints:
         """Columns of the candidates ``[n, m]``, the best first; histories as `Questions.history`, profiles `Users.features` ``[n, p]``."""
         ...
 
