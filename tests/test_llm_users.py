@@ -22,12 +22,12 @@ from recoworld.datasets import load_dataset
 from recoworld.errors import ConfigError, LanguageModelError
 from recoworld.llm.model import Prompt
 from recoworld.llm.scripted import Scripted, made_up
-from recoworld.llm.words import clean, quoted
 from recoworld.luck import Luck, combine
 from recoworld.simulators.llm import LLMSimulator, LLMUserConfig, build
 from recoworld.simulators.llm.memory import LLMMindset, within
 from recoworld.simulators.llm.words import moment
 from recoworld.testing.simulators import SimulatorTests, arrays, check_same, random_slates, sessions
+from recoworld.text import clean, quoted
 from recoworld.types import LEVELS, Turn
 from recoworld.users import Dataset
 from recoworld.world import World

@@ -12,7 +12,8 @@ import numpy as np
 
 from recoworld.instructions import sentence
 from recoworld.llm.model import Message
-from recoworld.tools.lines import clean, item_line
+from recoworld.text import clean
+from recoworld.tools.lines import NAME, item_line
 from recoworld.tools.toolbox import Toolbox
 from recoworld.types import Instruction, Turn
 from recoworld.world import World
@@ -44,7 +45,7 @@ Tools, with JSON schemas of their arguments:
 def system_text(world: World, toolbox: Toolbox, *, calls: int, wrong: int, characters: int, fallback: str) -> str:
     """The task, the tools and the budgets."""
     tools = "\n".join(json.dumps(tool["function"], ensure_ascii=False) for tool in toolbox.schemas)
-    ranked = f"the items that `rank` by {clean(fallback)} gives"
+    ranked = f"the items that `rank` by {clean(fallback, NAME)} gives"
     chart = "the best known items that the user has not met" if fallback == "popular" else ranked
     return bounded(
         _SYSTEM.format(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from recoworld.errors import LanguageModelError
 from recoworld.llm.ledger import Ledger
 from recoworld.llm.model import LanguageModel, Message, Prompt, Sampling, Schema, Usage
-from recoworld.llm.words import clean
+from recoworld.text import clean
 
 T = TypeVar("T")
 

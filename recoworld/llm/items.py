@@ -9,8 +9,9 @@ from typing import Literal
 from recoworld.catalog import NO_GENRE, Catalog
 from recoworld.errors import ConfigError
 from recoworld.instructions import WELL_KNOWN
-from recoworld.llm.words import LINE, NAME, clean, quoted
+from recoworld.llm.words import LINE, NAME
 from recoworld.registry import Registry
+from recoworld.text import clean, quoted
 
 Representation = Literal["text", "images", "semantic_ids"]
 _HIT, _OBSCURE = 0.97, 0.3  # popularity ranks beside WELL_KNOWN

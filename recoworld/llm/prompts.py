@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from recoworld.errors import ConfigError, MissingExtra
-from recoworld.llm.words import quoted
+from recoworld.text import quoted
 
 
 class Prompts:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -11,14 +10,13 @@ from numpy.typing import NDArray
 
 from recoworld.catalog import NO_GENRE, Catalog
 from recoworld.instructions import WELL_KNOWN
-from recoworld.text import plain
+from recoworld.text import clean, quoted
 from recoworld.types import Act
 
 View = Mapping[str, NDArray[Any]]
 """One row of `recoworld.envs.codec.observe`."""
 TITLE, NAME, TEXT = 80, 40, 240
 """Characters of a title, of a name or id, and of a description, at most."""
-_MARKS = str.maketrans({"<": "‹", ">": "›", "[": "(", "]": ")", "{": "(", "}": ")", "＜": "‹", "＞": "›"})
 _HIT = 0.97  # popularity rank beside WELL_KNOWN
 ACTS = {
     Act.DISLIKED: "disliked",
@@ -35,16 +33,6 @@ GOOD = (Act.RATED, Act.LIKED, Act.COMMENTED, Act.SHARED, Act.CLICKED)
 BAD = (Act.DISLIKED, Act.SKIPPED)
 
 
-def clean(text: object, limit: int = NAME) -> str:
-    """One line of printable characters, without what a tokenizer or a reader might take for a mark."""
-    return plain(text, limit).translate(_MARKS)
-
-
-def quoted(text: object, limit: int = TITLE) -> str:
-    """The same as a JSON string, quotation marks included."""
-    return json.dumps(clean(text, limit), ensure_ascii=False)
-
-
 def item_line(catalog: Catalog, item: int, met: Mapping[int, int] | None = None) -> str:
     """``[260] "Star Wars" (1977): Action, Adventure; a hit; liked``; met: `Act` of items that the user met, see `acts_of`."""
     head, facts = _facts(catalog, int(item))
@@ -58,13 +46,13 @@ def _facts(catalog: Catalog, item: int) -> tuple[str, tuple[str, ...]]:
     year, rank = int(catalog.years[item]), float(catalog.popularity_rank[item])
     genres = ", ".join(clean(name, 30) for name in catalog.genres_of(item)[:5] if name != NO_GENRE)
     known = "a hit" if rank >= _HIT else "well known" if rank >= WELL_KNOWN else ""
-    head = f"[{clean(catalog.ids[item])}] {quoted(catalog.titles[item])}" + (f" ({year})" if year else "")
+    head = f"[{clean(catalog.ids[item], NAME)}] {quoted(catalog.titles[item], TITLE)}" + (f" ({year})" if year else "")
     return head, tuple(fact for fact in (genres, known) if fact)
 
 
 def item_card(catalog: Catalog, item: int, met: Mapping[int, int]) -> str:
     """All that the catalogue knows of an item, in one line."""
-    people = ", ".join(clean(name) for name in catalog.people_of(item)[:6])
+    people = ", ".join(clean(name, NAME) for name in catalog.people_of(item)[:6])
     about = f"; about: {quoted(catalog.texts[item], TEXT)}" if catalog.texts[item] else ""
     rank = f"; better known than {float(catalog.popularity_rank[item]):.0%} of the items"
     return item_line(catalog, item, met) + rank + (f"; with {people}" if people else "") + about

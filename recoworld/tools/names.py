@@ -9,8 +9,9 @@ from functools import cached_property
 import numpy as np
 
 from recoworld.catalog import Catalog
+from recoworld.text import clean, quoted
 from recoworld.tools.arguments import Mistake, shown
-from recoworld.tools.lines import TITLE, clean, quoted
+from recoworld.tools.lines import NAME, TITLE
 from recoworld.tools.search import Postings
 
 _MARKED = re.compile(r"^\s*(?:id\s*[:=#]\s*|#\s*|\[\s*(?:id\s*[:=#]?\s*)?)([^\]\s]{1,40})\]?", re.IGNORECASE)
@@ -42,7 +43,7 @@ class Names:
         if len(found) == 1:
             return found[0]
         if found:
-            listed = ", ".join(f"[{clean(self.catalog.ids[item])}] ({self.catalog.years[item] or 'no year'})" for item in found[:6])
+            listed = ", ".join(f"[{clean(self.catalog.ids[item], NAME)}] ({self.catalog.years[item] or 'no year'})" for item in found[:6])
             raise Mistake(f"{shown(said)} is the title of {len(found)} items: {listed}; expected one of these ids")
         near = self.near(said)
         hint = f"did you mean {' or '.join(self._named(item) for item in near)}?" if near else "search finds items by their words"
@@ -69,13 +70,13 @@ class Names:
         return []
 
     def _named(self, item: int) -> str:
-        return f"[{clean(self.catalog.ids[item])}] {quoted(self.catalog.titles[item])}"
+        return f"[{clean(self.catalog.ids[item], NAME)}] {quoted(self.catalog.titles[item], TITLE)}"
 
     @cached_property
     def _ids(self) -> dict[str, int]:
         """Ids as they are, and as they are shown."""
         ids = self.catalog.ids.tolist()
-        return {clean(item_id): item for item, item_id in enumerate(ids)} | {str(item_id): item for item, item_id in enumerate(ids)}
+        return {clean(item_id, NAME): item for item, item_id in enumerate(ids)} | {str(item_id): item for item, item_id in enumerate(ids)}
 
     @cached_property
     def _titles(self) -> dict[str, list[int]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from recoworld.catalog import NO_GENRE, Catalog
-from recoworld.tools.lines import clean
+from recoworld.text import clean
 
 Described = dict[str, Any]
 MOST = 20

@@ -15,8 +15,9 @@ import numpy as np
 from recoworld.errors import ConfigError
 from recoworld.instructions import WELL_KNOWN
 from recoworld.luck import Luck
+from recoworld.text import clean
 from recoworld.tools.arguments import Mistake, checked, meant, shown
-from recoworld.tools.lines import BAD, GOOD, View, acts_of, clean, item_card, item_line
+from recoworld.tools.lines import BAD, GOOD, NAME, View, acts_of, item_card, item_line
 from recoworld.tools.names import Names
 from recoworld.tools.schemas import tool_schemas
 from recoworld.tools.search import BM25, Numbers, document_of, words_of
@@ -176,7 +177,7 @@ class Toolbox:
     def _rank(self, view: View, by: str, items: list[object] | None, limit: int) -> str:
         asked = None if items is None else list(dict.fromkeys(map(self.names.index, items)))
         order = self.ranked(by, view, asked)
-        return f"rank by {clean(by)}, best first:\n{self._lines(order[: limit if asked is None else len(order)], view)}"
+        return f"rank by {clean(by, NAME)}, best first:\n{self._lines(order[: limit if asked is None else len(order)], view)}"
 
     def _recommend(self, view: View, **arguments: Any) -> str:
         picked = self.picked(arguments, view)

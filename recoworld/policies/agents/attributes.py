@@ -6,7 +6,8 @@ import numpy as np
 
 from recoworld.catalog import NO_GENRE, Catalog
 from recoworld.instructions import WELL_KNOWN
-from recoworld.llm.words import NAME, clean
+from recoworld.llm.words import NAME
+from recoworld.text import clean
 from recoworld.types import Bools
 
 _MOST = 40  # genres that are told, the most frequent ones

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from recoworld.catalog import NO_GENRE
 from recoworld.instructions import FORMS, sentence
 from recoworld.llm.items import ItemWords
-from recoworld.llm.words import NAME, clean, quoted
+from recoworld.llm.words import NAME
 from recoworld.policies.instruct import instructions_of
+from recoworld.text import clean, quoted
 from recoworld.types import Act, Ints, Kind, Observations
 from recoworld.users import Dataset, Split
 

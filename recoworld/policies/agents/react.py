@@ -36,13 +36,14 @@ from pydantic import Field
 
 from recoworld.catalog import NO_GENRE
 from recoworld.llm.model import Message, Prompt
-from recoworld.llm.words import NAME, clean
+from recoworld.llm.words import NAME
 from recoworld.luck import Keys, Luck
 from recoworld.policies.agents.agent import Agent, Thought
 from recoworld.policies.agents.config import AgentConfig
 from recoworld.policies.agents.perceive import View
 from recoworld.policies.agents.replies import Ranking, ranking_schema, read_ranking
 from recoworld.policies.agents.steps import SCHEMA, Step, listed, read_step, said, turn_of, within
+from recoworld.text import clean
 from recoworld.tools import Toolbox
 from recoworld.types import Slates
 from recoworld.users import Dataset, Split

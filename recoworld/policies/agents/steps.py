@@ -11,9 +11,8 @@ from typing import Any
 from recoworld.llm.asking import Unreadable
 from recoworld.llm.model import Message
 from recoworld.llm.replies import object_in, record_of, words_of
-from recoworld.llm.words import clean
 from recoworld.policies.agents.replies import THOUGHT, words
-from recoworld.text import plain
+from recoworld.text import clean, plain
 
 TOOLS = ("search", "similar", "lookup", "top", "user_history", "rank", "recommend")
 ARGUMENT = 60

@@ -25,11 +25,12 @@ from recoworld.catalog import NO_GENRE
 from recoworld.instructions import sentence
 from recoworld.llm.items import ItemWords
 from recoworld.llm.prompts import Prompts
-from recoworld.llm.words import NAME, clean, quoted
+from recoworld.llm.words import NAME
 from recoworld.simulators.behavioral import BehavioralMindset
 from recoworld.simulators.llm.people import People
 from recoworld.simulators.llm.prompts import PACKAGE
 from recoworld.simulators.llm.words import feelings, heard
+from recoworld.text import clean, quoted
 from recoworld.types import Bools, Instruction, Mindset
 from recoworld.users import Dataset
 

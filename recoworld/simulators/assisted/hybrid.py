@@ -26,7 +26,6 @@ from recoworld.llm.grammar import longest_reply
 from recoworld.llm.ledger import Ledger
 from recoworld.llm.make import make_model
 from recoworld.llm.model import LanguageModel, Prompt, Sampling, Schema
-from recoworld.llm.words import clean, quoted
 from recoworld.luck import Luck
 from recoworld.parse import understood
 from recoworld.simulators.assisted.brief import AskedMindset, Brief, asked
@@ -34,7 +33,7 @@ from recoworld.simulators.assisted.config import AskedConfig
 from recoworld.simulators.behavioral import BehavioralMindset, BehavioralSimulator
 from recoworld.simulators.behavioral import build as build_behavioral
 from recoworld.simulators.taste import ArrayCache
-from recoworld.text import plain
+from recoworld.text import clean, plain, quoted
 from recoworld.types import Aspect, Feedback, Floats, History, Instruction, Ints, Mindset, Slates
 from recoworld.users import Dataset, Split
 

@@ -28,13 +28,13 @@ from recoworld.errors import LanguageModelError
 from recoworld.instructions import compliance
 from recoworld.llm.make import make_model
 from recoworld.llm.model import LanguageModel, Likelihood, Prompt
-from recoworld.llm.words import quoted
 from recoworld.luck import Luck
 from recoworld.simulators.assisted.brief import AskedMindset, Brief, asked
 from recoworld.simulators.assisted.config import AskedConfig
 from recoworld.simulators.behavioral import BehavioralMindset, BehavioralSimulator
 from recoworld.simulators.config import BehavioralConfig
 from recoworld.simulators.taste import ArrayCache, Taste, fit_taste
+from recoworld.text import quoted
 from recoworld.types import Feedback, Floats, History, Ints, Mindset, Slates
 from recoworld.users import Dataset, Split
 

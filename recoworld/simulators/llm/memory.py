@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from recoworld.catalog import Catalog
 from recoworld.llm.items import ItemWords
-from recoworld.llm.words import NAME, clean, quoted
+from recoworld.llm.words import NAME
 from recoworld.simulators.llm.reply import Reply
+from recoworld.text import clean, quoted
 from recoworld.types import Bools, Feedback, Floats, Mindset, Slates
 
 CHARACTERS = 4

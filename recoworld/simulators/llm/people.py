@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from recoworld.catalog import NO_GENRE
 from recoworld.llm.items import ItemWords
-from recoworld.llm.words import NAME, clean
+from recoworld.llm.words import NAME
 from recoworld.simulators.taste import traits
+from recoworld.text import clean
 from recoworld.types import Floats
 from recoworld.users import Dataset
 

@@ -30,7 +30,7 @@ from recoworld.llm.items import ItemWords
 from recoworld.llm.ledger import Ledger
 from recoworld.llm.model import LanguageModel, Prompt, Sampling
 from recoworld.llm.prompts import Prompts
-from recoworld.llm.words import NAME, clean, quoted
+from recoworld.llm.words import NAME
 from recoworld.luck import Keys, Luck
 from recoworld.simulators.llm.asking import COUNTED, Answer, absent, ask
 from recoworld.simulators.llm.config import LLMUserConfig
@@ -40,6 +40,7 @@ from recoworld.simulators.llm.people import People
 from recoworld.simulators.llm.prompts import FILES, PACKAGE, VERSION, messages
 from recoworld.simulators.llm.reply import schema_of
 from recoworld.simulators.llm.words import feelings, heard, moment
+from recoworld.text import clean, quoted
 from recoworld.types import Feedback, History, Ints, Mindset, Slates
 from recoworld.users import Dataset
 
