@@ -183,6 +183,8 @@ def test_agents_are_called_by_name() -> None:
         make_policy("starec+instruct")
     with pytest.raises(ConfigError, match="starec:scripted"):
         make_policy("starec:")
+    with pytest.raises(UnknownName, match="did you mean 'starec'"):
+        make_policy("starek:scripted")
     with pytest.raises(UnknownName, match="scripted"):
         make_policy("starec:scriptet").fit(MINI, SPLIT)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+from importlib.util import find_spec
+
 from recoworld.errors import ConfigError, UnknownName
 from recoworld.policies import rllib
 from recoworld.policies.agents import agent_of
@@ -46,6 +49,9 @@ def _made(spec: str) -> Recommender:
     if spec not in POLICIES and spec.count(":") != 1:
         base = spec.partition("+")[0]
         raise UnknownName("policy", spec, {*POLICIES, *AGENTS, *([f"{base}{INSTRUCT}"] if base in POLICIES else [])})
+    head = spec.partition(":")[0]
+    if spec not in POLICIES and "." not in head and find_spec(head) is None and get_close_matches(head, AGENTS, cutoff=0.7):
+        raise UnknownName(AGENTS.kind, head, AGENTS)
     factory = POLICIES[spec]
     try:
         policy = factory()
