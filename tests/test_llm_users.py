@@ -89,6 +89,15 @@ class TestWithRepliesThatCannotBeRead(SimulatorTests):
 # what a reply comes to
 
 
+def test_no_thought_parts_thoughts() -> None:
+    items = [{"thought": "a | 2 skip: b", "act": "click", "watch": 10}, {"thought": "c", "act": "skip", "watch": 0}]
+    one = world(lambda prompt, schema: said(items=items), slots=2)
+    one.reset(np.array([3]), np.array([0]))
+    rationale = one.step(np.array([[5, 6]])).feedback.rationale
+    assert rationale is not None
+    assert rationale[0] == "1 click: a ¦ 2 skip: b | 2 skip: c"
+
+
 def test_a_turn_by_hand() -> None:
     acts = [("like", 80), ("skip", 0), ("comment", 10), ("unseen", 0)]
     items = [{"thought": f"t{slot}", "act": act, "watch": watch} for slot, (act, watch) in enumerate(acts)]

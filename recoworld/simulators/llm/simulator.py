@@ -178,7 +178,8 @@ class LLMSimulator:
             self.ledger.add(name, number)
         rationale = []
         for row, reply in enumerate(replies):
-            thoughts = [f"{slot + 1} {reply.deeds[slot]}: {reply.thoughts[slot]}" for slot in np.flatnonzero(done.examined[row]).tolist()]
+            seen = np.flatnonzero(done.examined[row]).tolist()
+            thoughts = [f"{slot + 1} {reply.deeds[slot]}: {reply.thoughts[slot].replace('|', '¦')}" for slot in seen]  # | parts thoughts
             rationale.append(" | ".join(thoughts + [f"says: {lost[row]}"] * bool(lost[row])))
         return Feedback(
             examined=done.examined,
