@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from recoworld.configs.checked import validated
 from recoworld.errors import ConfigError, UnknownName
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -131,9 +132,4 @@ class BehavioralConfig(BaseModel):
         for key in settings or {}:
             if key not in cls.model_fields:
                 raise ConfigError(str(UnknownName("setting of the behavioural simulator", key, cls.model_fields)))
-        try:
-            return cls.model_validate(settings or {})
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "settings"
-            raise ConfigError(f"behavioural simulator: {where} = {first['input']!r}: {first['msg']}") from None
+        return validated(cls, settings or {}, "behavioural simulator")

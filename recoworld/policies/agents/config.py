@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationError, field_serializer, field_validator
+from pydantic import Field, field_serializer, field_validator
 
+from recoworld.configs.checked import validated
 from recoworld.errors import ConfigError, UnknownName
 from recoworld.llm.settings import ModelSettings
 from recoworld.types import Recommender
@@ -50,9 +51,4 @@ class AgentConfig(ModelSettings):
         for key in settings:
             if key not in cls.model_fields:
                 raise ConfigError(str(UnknownName(f"setting of agent {kind!r}", key, cls.model_fields)))
-        try:
-            return cls.model_validate(settings)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "settings"
-            raise ConfigError(f"agent {kind!r}: {where} = {first['input']!r}: {first['msg']}") from None
+        return validated(cls, settings, f"agent {kind!r}")

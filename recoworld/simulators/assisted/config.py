@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
+from recoworld.configs.checked import validated
 from recoworld.errors import ConfigError, UnknownName
 from recoworld.llm.settings import ModelSettings
 from recoworld.simulators.config import BehavioralConfig
@@ -36,9 +37,4 @@ class AskedConfig(ModelSettings):
             if key not in own and key not in BehavioralConfig.model_fields:
                 raise ConfigError(str(UnknownName(f"setting of {kind}", key, [*own, *BehavioralConfig.model_fields])))
         behavior = BehavioralConfig.of({key: value for key, value in given.items() if key not in own})
-        try:
-            return cls.model_validate({"behavior": behavior, **{key: value for key, value in given.items() if key in own}})
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "settings"
-            raise ConfigError(f"{kind}: {where} = {first['input']!r}: {first['msg']}") from None
+        return validated(cls, {"behavior": behavior, **{key: value for key, value in given.items() if key in own}}, kind)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
+from recoworld.configs.checked import validated
 from recoworld.errors import ConfigError, UnknownName
 from recoworld.llm.items import Representation
 from recoworld.llm.settings import ModelSettings
@@ -52,12 +53,7 @@ class LLMUserConfig(ModelSettings):
         for key in settings or {}:
             if key not in cls.model_fields:
                 raise ConfigError(str(UnknownName("setting of the language-model user", key, cls.model_fields)))
-        try:
-            config = cls.model_validate(settings or {})
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "settings"
-            raise ConfigError(f"language-model user: {where} = {first['input']!r}: {first['msg']}") from None
+        config = validated(cls, settings or {}, "language-model user")
         if (config.representation == "images") != (config.images is not None):
             got = f"representation={config.representation!r}, images={config.images!r}"
             raise ConfigError(f"language-model user: got {got}; expected representation='images' with images='module:function', or neither")
