@@ -50,7 +50,8 @@ def _made(spec: str) -> Recommender:
         base = spec.partition("+")[0]
         raise UnknownName("policy", spec, {*POLICIES, *AGENTS, *([f"{base}{INSTRUCT}"] if base in POLICIES else [])})
     head = spec.partition(":")[0]
-    if spec not in POLICIES and "." not in head and find_spec(head) is None and get_close_matches(head, AGENTS, cutoff=0.7):
+    near = head.isidentifier() and get_close_matches(head, AGENTS, cutoff=0.7)
+    if spec not in POLICIES and near and find_spec(head) is None:
         raise UnknownName(AGENTS.kind, head, AGENTS)
     factory = POLICIES[spec]
     try:
