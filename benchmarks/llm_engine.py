@@ -16,6 +16,7 @@ from recoworld.llm.convert import convert
 from recoworld.llm.grammar import longest_reply
 from recoworld.llm.local import find
 from recoworld.llm.model import Completion, LanguageModel, Likelihood, OnReply, Prompt, Sampling, Schema, Usage
+from recoworld.llm.replies import record_of
 from recoworld.simulators.llm import LLMSimulator
 from recoworld.simulators.llm.reply import schema_of
 from recoworld.types import Slates
@@ -47,6 +48,11 @@ class Call:
     seconds: float = 0.0
     usage: Usage = field(default_factory=Usage)
     replies: Sequence[Completion] = ()
+
+    def add(self, prompts: Sequence[Prompt], replies: Sequence[Completion], seconds: float) -> None:
+        """Count one more request to what was asked and took."""
+        self.prompts, self.replies = [*self.prompts, *prompts], [*self.replies, *replies]
+        self.usage, self.seconds = self.usage + total(replies), self.seconds + seconds
 
 
 class _Enough(LanguageModelError):
@@ -132,23 +138,26 @@ def again(model: LanguageModel, call: Call) -> Call:
     return replace(call, seconds=time.perf_counter() - start, usage=total(replies), replies=replies)
 
 
-def naive(model: LanguageModel, simulator: LLMSimulator, state: State, slates: Slates, users: int) -> Call:
-    """One user at a time, one request an item: the whole context, a list of that item alone, and a reply about it alone.
-
-    What the mindset costs is left out, which favours this way.
+def naive(model: LanguageModel, simulator: LLMSimulator, state: State, slates: Slates, users: int) -> tuple[Call, Call]:
+    """One user at a time, one request an item: the whole context, a list of that item alone, and a reply about it alone. Then one request
+    on how the user feels, which `LLMSimulator` has in the same reply. Returns what the items took, and what the mindsets took.
     """
-    schema: Any = schema_of(1, simulator.config.thought_length)["properties"]["items"]["items"]
-    sampling = Sampling(max_tokens=longest_reply(schema) * 2 // 5, temperature=simulator.config.temperature)
+    parts: Any = schema_of(1, simulator.config.thought_length)["properties"]
+    about = (parts["items"]["items"], record_of({name: part for name, part in parts.items() if name != "items"}))
+    calls = tuple(
+        Call(prompts=[], schema=schema, sampling=Sampling(max_tokens=longest_reply(schema) * 2 // 5, temperature=simulator.config.temperature))
+        for schema in about
+    )
     forget(model)
-    asked, replies, start = [], [], time.perf_counter()
     for row in range(users):
-        mindset, history = state.mindset.take(np.array([row])), state.history.take(np.array([row]))
-        for slot in range(slates.shape[1]):
-            prompts = simulator.prompts_for(mindset, history, slates[row : row + 1, slot : slot + 1])  # type: ignore[arg-type]  # an LLM user's
-            asked += prompts
-            replies += model.generate(prompts, schema=schema, sampling=sampling)
-    seconds = time.perf_counter() - start
-    return Call(prompts=asked, schema=schema, sampling=sampling, seconds=seconds, usage=total(replies), replies=replies)
+        mindset, history, slate = state.mindset.take(np.array([row])), state.history.take(np.array([row])), slates[row : row + 1]
+        for call, lists in zip(calls, (slate.T, slate), strict=True):
+            for shown in lists:
+                prompts = simulator.prompts_for(mindset, history, shown[None])  # type: ignore[arg-type]  # an LLM user's
+                start = time.perf_counter()
+                replies = model.generate(prompts, schema=call.schema, sampling=call.sampling)
+                call.add(prompts, replies, time.perf_counter() - start)
+    return calls
 
 
 def total(replies: Sequence[Completion]) -> Usage:

@@ -27,7 +27,9 @@ DEFINITIONS = {
     "raw_engine_tokens_per_s": "the same engine given the same prompts, seeds, schema and sampling in one call of generate, and nothing "
     "else; its prefix cache is as warm as the simulator's",
     "share_of_raw": "the one over the other",
-    "naive_user_turns_per_s": "one user at a time, one request an item with the whole context, on the same engine and its prefix cache",
+    "naive_user_turns_per_s": "one user at a time, one request an item with the whole context and one on how it feels, on the same engine "
+    "and its prefix cache",
+    "times_naive_items": "as many times as fast as the requests on items alone",
     "prefix_cache_hit": "cached tokens over all tokens of the simulator's prompts",
     "prompt_tokens_per_response": "tokens of prompts less the cached ones, over users x turns x slate size",
     "valid_share": "first replies that could be read",
@@ -52,7 +54,8 @@ class Measured:
     """First ones of the last turn."""
     same: int = 0
     """Replies that were the same when the engine was asked again."""
-    naive: Call | None = None
+    naive: tuple[Call, Call] | None = None
+    """Items, and mindsets."""
     naive_users: int = 0
     scored: list[float] = field(default_factory=list)
     report: dict[str, Any] = field(default_factory=dict)
@@ -85,7 +88,7 @@ def measure(stage: Stage, *, turns: int, parts: tuple[str, ...] = PARTS, naive_u
             if "naive" in parts and number == turns // 2:
                 out.naive_users = min(naive_users, out.users)
                 out.naive = naive(engine, simulator, before, slates, out.naive_users)
-                tell(f"  one request an item: {out.naive_users} user turns in {out.naive.seconds:.1f} s")
+                tell(f"  one request an item: {out.naive_users} user turns in {' + '.join(f'{call.seconds:.1f}' for call in out.naive)} s")
             met |= {prompt.messages[0]["content"] for prompt in call.prompts}
             shown.append(slates)
         out.report = simulator.report()
@@ -141,11 +144,12 @@ def figures(measured: Measured) -> dict[str, Any]:
     items = measured.users * turns * measured.slate_size
     raw = None if not measured.raw else sum(call.usage.completion for call in measured.raw) / sum(call.seconds for call in measured.raw)
     slow = measured.naive
+    usage_of_slow = Usage() if slow is None else sum((call.usage for call in slow), Usage())
     out: dict[str, Any] = {
         "user_turns_per_s": measured.users * turns / spent,
         "tokens_per_s": usage.completion / spent,
         "raw_engine_tokens_per_s": raw,
-        "naive_user_turns_per_s": None if slow is None else measured.naive_users / slow.seconds,
+        "naive_user_turns_per_s": None if slow is None else measured.naive_users / sum(call.seconds for call in slow),
         "prefix_cache_hit": usage.cached / max(usage.prompt, 1),
         "prompt_tokens_per_response": (usage.prompt - usage.cached) / items,
         "valid_share": measured.report["valid_first_share"],
@@ -154,12 +158,13 @@ def figures(measured: Measured) -> dict[str, Any]:
     }
     out["share_of_raw"] = None if raw is None else out["tokens_per_s"] / raw
     out["times_naive"] = None if slow is None else out["user_turns_per_s"] / out["naive_user_turns_per_s"]
+    out["times_naive_items"] = None if slow is None else out["user_turns_per_s"] * slow[0].seconds / measured.naive_users
     out["score_times_generate"] = None if not measured.scored else out["score_decisions_per_s"] / out["generate_decisions_per_s"]
     out["completion_tokens_per_user_turn"] = usage.completion / (measured.users * turns)
     out["prompt_tokens_per_user_turn"] = usage.prompt / (measured.users * turns)
     out["share_of_time_outside_the_engine"] = 1 - sum(measured.inside) / spent
     out["same_replies_when_asked_again"] = None if raw is None else measured.same / (measured.users * turns)
-    out["naive_prefix_cache_hit"] = None if slow is None else slow.usage.cached / max(slow.usage.prompt, 1)
+    out["naive_prefix_cache_hit"] = None if slow is None else usage_of_slow.cached / max(usage_of_slow.prompt, 1)
     out["seconds_per_turn"] = [round(seconds, 3) for seconds in measured.steps]
     return out
 

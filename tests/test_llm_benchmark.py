@@ -72,7 +72,7 @@ def test_the_figures_by_hand() -> None:
         usage=[Usage(prompt=9000, cached=3000, completion=2000), Usage(prompt=11_000, cached=5000, completion=2500)],
         raw=[call(1.5, 0, 0, 2000), call(3.0, 0, 0, 2500)],
         same=12,
-        naive=call(20.0, 4000, 3000, 500),
+        naive=(call(16.0, 3600, 2700, 400), call(4.0, 400, 300, 100)),
         naive_users=2,
         scored=[0.5, 0.3],
         report={"valid_first_share": 0.75},
@@ -85,6 +85,7 @@ def test_the_figures_by_hand() -> None:
         "share_of_raw": 0.9,
         "naive_user_turns_per_s": 0.1,
         "times_naive": 32,
+        "times_naive_items": 3.2 * 8,
         "prefix_cache_hit": 0.4,
         "prompt_tokens_per_response": 12_000 / 160,
         "valid_share": 0.75,
@@ -200,9 +201,13 @@ def test_the_engine_is_asked_the_very_same(tmp_path: Path) -> None:
     assert all(batches[2 * turn] == batches[2 * turn + 1] for turn in range(3))
     assert measured.same == 12
     single = [batch[0] for batch in asked if len(batch) == 1]
-    assert len(single) == 2 * 5, "two users' slates, item by item"
+    assert len(single) == 2 * (5 + 1), "two users' slates, item by item, and their mindsets"
+    single = [prompt for place, prompt in enumerate(single) if place % 6 != 5]
     assert measured.naive is not None
-    assert all(set(json.loads(reply.text)) == {"thought", "act", "watch"} for reply in measured.naive.replies)
+    items, minds = measured.naive
+    assert len(items.replies) == 2 * 5 and len(minds.replies) == 2
+    assert all(set(json.loads(reply.text)) == {"thought", "act", "watch"} for reply in items.replies)
+    assert all({"satisfaction", "say"} < set(json.loads(reply.text)) and "items" not in reply.text for reply in minds.replies)
     assert all(prompt.messages[1]["content"].count("\n1. ") == 1 and "\n2. " not in prompt.messages[1]["content"] for prompt in single)
 
 

@@ -183,7 +183,7 @@ def test_what_is_the_same_comes_first() -> None:
     slate = np.array([[1, 2, 3, 4]] * 2)
     first, other = prompt_of(one, slate)[0], prompt_of(one, slate, row=1)[0]
     common = first[: next(place for place, (a, b) in enumerate(zip(first, other, strict=False)) if a != b)]
-    assert "Who you are:" in common
+    assert "You: " in common
     one.step(slate)
     assert prompt_of(one, slate)[0] == first
 
@@ -206,7 +206,7 @@ def test_a_person_is_its_own_log() -> None:
         person = one.simulator.people[user]
         liked = {quoted(catalog.titles[item]) for item in log.items[rows][MINI.liked[rows]]}
         disliked = {quoted(catalog.titles[item]) for item in log.items[rows][~MINI.liked[rows]]}
-        assert len(person.loved) == 8
+        assert len(person.loved) == 6
         assert set(person.loved) <= liked
         assert set(person.disliked) <= disliked
         assert quoted(catalog.titles[log.items[rows][log.ratings[rows] == 5][-1]]) == person.loved[0], "the latest of the best comes first"
@@ -236,7 +236,7 @@ def test_what_items_say_cannot_break_the_prompt() -> None:
     nasty = replace(MINI, catalog=replace(catalog, titles=titles, texts=texts))
     plain = said(count)
     prompts = []
-    for each in (world(lambda prompt, schema: plain, dataset=data, slots=count) for data in (nasty, MINI)):
+    for each in (world(lambda prompt, schema: plain, dataset=data, slots=count, memory_tokens=400) for data in (nasty, MINI)):
         each.reset(np.array([0]), np.array([0]))
         for _ in range(2):
             each.step(np.arange(count)[None])
@@ -544,8 +544,8 @@ def test_templates_of_ones_own(tmp_path: Path) -> None:
     one.reset(np.array([0]), np.array([0]))
     system, user = prompt_of(one, [[1, 2]])
     assert user.startswith('Turn 1: "')
-    assert "Who you are:" in system
-    assert one.simulator.report()["prompts"] == "user-v1 with own turn.j2"
+    assert "You: " in system
+    assert one.simulator.report()["prompts"] == "user-v2 with own turn.j2"
 
 
 @pytest.mark.parametrize(

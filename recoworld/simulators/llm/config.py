@@ -30,9 +30,9 @@ class LLMUserConfig(ModelSettings):
     """How items are shown: their words; the same with images or captions from `images`; codes from ``Catalog.semantic_ids`` for titles."""
     images: str | None = None
     """ "module:function" of an item's index that gives the URL of its image (http, https or data), a caption, or None."""
-    history_items: Annotated[int, Field(ge=0, le=200)] = 8
+    history_items: Annotated[int, Field(ge=0, le=200)] = 6
     """Titles of the user's log that it knows by heart: so many liked ones, half as many disliked ones and latest ones."""
-    memory_tokens: Annotated[int, Field(ge=0, le=100_000)] = 240
+    memory_tokens: Annotated[int, Field(ge=0, le=100_000)] = 160
     """What may be remembered of the session, counted as a quarter of its characters."""
 
     # the reply

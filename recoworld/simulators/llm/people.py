@@ -49,6 +49,7 @@ class Person:
     loved: tuple[str, ...]
     disliked: tuple[str, ...]
     lately: tuple[str, ...]
+    """Of the latest items those that are named nowhere else."""
 
 
 class People:
@@ -84,7 +85,7 @@ class People:
         late = np.arange(len(items))
         best = np.flatnonzero(liked)[np.lexsort((-late[liked], -ratings[liked]))][:few]
         worst = np.flatnonzero(~liked)[np.lexsort((-late[~liked], ratings[~liked]))][: few // 2]
-        last = late[::-1][: few // 2]
+        last = [row for row in late[::-1][: few // 2] if row not in best and row not in worst]
         home = self.home(user)[: len(data.catalog.genre_names)]
         order = np.argsort(-home, kind="stable")
         patience, talk, openness = (ways[place] for ways, place in zip(_TRAITS, self._traits[user].tolist(), strict=True))

@@ -15,7 +15,7 @@ from typing import Any
 from recoworld.llm.model import Message
 
 PACKAGE = "recoworld.simulators.llm"
-VERSION = "user-v1"
+VERSION = "user-v2"
 FILES = ("system.j2", "turn.j2", "retry.j2")
 
 
