@@ -142,22 +142,23 @@ def naive(model: LanguageModel, simulator: LLMSimulator, state: State, slates: S
     """One user at a time, one request an item: the whole context, a list of that item alone, and a reply about it alone. Then one request
     on how the user feels, which `LLMSimulator` has in the same reply. Returns what the items took, and what the mindsets took.
     """
+    temperature = simulator.config.temperature
     parts: Any = schema_of(1, simulator.config.thought_length)["properties"]
     about = (parts["items"]["items"], record_of({name: part for name, part in parts.items() if name != "items"}))
-    calls = tuple(
-        Call(prompts=[], schema=schema, sampling=Sampling(max_tokens=longest_reply(schema) * 2 // 5, temperature=simulator.config.temperature))
+    items, minds = (
+        Call(prompts=[], schema=schema, sampling=Sampling(max_tokens=longest_reply(schema) * 2 // 5, temperature=temperature))
         for schema in about
     )
     forget(model)
     for row in range(users):
         mindset, history, slate = state.mindset.take(np.array([row])), state.history.take(np.array([row])), slates[row : row + 1]
-        for call, lists in zip(calls, (slate.T, slate), strict=True):
+        for call, lists in ((items, slate.T), (minds, slate)):
             for shown in lists:
                 prompts = simulator.prompts_for(mindset, history, shown[None])  # type: ignore[arg-type]  # an LLM user's
                 start = time.perf_counter()
                 replies = model.generate(prompts, schema=call.schema, sampling=call.sampling)
                 call.add(prompts, replies, time.perf_counter() - start)
-    return calls
+    return items, minds
 
 
 def total(replies: Sequence[Completion]) -> Usage:

@@ -26,7 +26,18 @@ from typing import Any
 
 
 class RecoWorldError(Exception):
-    """Base of all errors that RecoWorld raises on purpose."""
+    """Base of all errors that RecoWorld raises on purpose. They may be pickled, for Ray sends them from process to process."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (type(self), self.args, self.__dict__)
+
+
+def _again(kind: type[RecoWorldError], args: tuple[Any, ...], state: dict[str, Any]) -> RecoWorldError:
+    """An error as it was, whatever its own class is made from."""
+    error = kind.__new__(kind, *args)
+    super(RecoWorldError, error).__init__(*args)
+    error.__dict__.update(state)
+    return error
 
 
 class ConfigError(RecoWorldError, ValueError):
@@ -70,6 +81,9 @@ class TrainingFailed(RecoWorldError, RuntimeError):
 
 class LanguageModelError(RecoWorldError, RuntimeError):
     """A language model that cannot answer: what was tried, what came back, and what to do. Replies that came before are not lost."""
+
+    board: Any = None
+    """What was finished before, where policies were being evaluated (`recoworld.evaluation.Leaderboard`)."""
 
 
 class MissingExtra(RecoWorldError, ImportError):

@@ -182,10 +182,12 @@ class Session:
 class SessionLog:
     """Collects the sessions of a world while it runs, as arrays; iterating makes a `Session` of each that has had a turn."""
 
-    def __init__(self, world: World, seeds: NDArray[Any], *, policy: str, simulator: str | None = None) -> None:
+    def __init__(
+        self, world: World, seeds: NDArray[Any], *, policy: str, simulator: str | None = None, first: int | None = None
+    ) -> None:
         """Made when the sessions stand open, right after `World.reset(users, seeds)` or a `restore`; seeds: those of the sessions ``[n]``.
 
-        Raises ConfigError for other seeds.
+        first: of how many, from the front of the batch, the turns are kept; None for all. Raises ConfigError for other seeds.
         """
         state = world.state
         self.world, self.policy = world, policy
@@ -195,6 +197,7 @@ class SessionLog:
         if self._seeds.shape != self._users.shape or (combine(self._seeds, self._users) != state.keys).any():
             n = len(self._users)
             raise ConfigError(f"session log: got {self._seeds.size} seeds that did not open the {n} sessions; expected those of reset")
+        self._first = len(self._users) if first is None else first
         # slates on which what was said will still be in force
         self._force = np.where(state.history.standing.given, world.instruction_turns - state.history.age, 0)
         self._turns: list[tuple[NDArray[np.int64], Bools, Turn, Sequence[str] | None]] = []
@@ -213,8 +216,9 @@ class SessionLog:
             raise ConfigError(f"session log: got {len(reasons)} reasons for a turn of {m} users; expected one each, or None")
         force = self._force[places]
         self._force[places] = np.where(turn.feedback.instruction.given, self.world.instruction_turns, np.maximum(force - 1, 0))
-        kept = replace(turn, slates=turn.slates.copy(), mindset=_bare(turn.mindset))
-        self._turns.append((places, force > 0, kept, None if reasons is None else list(reasons)))
+        mine = np.flatnonzero(places < self._first)
+        said = None if reasons is None else [reasons[row] for row in mine]
+        self._turns.append((places[mine], force[mine] > 0, replace(turn, mindset=_bare(turn.mindset)).take(mine), said))
 
     def __iter__(self) -> Iterator[Session]:
         if not self._turns:

@@ -255,11 +255,19 @@ def test_an_interrupted_evaluation_keeps_what_is_done_and_goes_on(tmp_path: Path
     assert [row["difference"] for row in whole.rows] == [row["difference"] for row in straight.rows]
 
 
+def test_an_evaluation_interrupted_after_its_last_policy_is_whole(tmp_path: Path) -> None:
+    def stop(policy: str, stage: str, ended: int, total: int) -> None:
+        if stage == "done":
+            raise KeyboardInterrupt
+
+    assert not evaluate(MINI, ["random"], users=5, out=tmp_path, progress=stop).interrupted
+
+
 def test_other_settings_do_not_mix_with_what_is_there(tmp_path: Path) -> None:
     evaluate(MINI, ["random"], users=10, out=tmp_path)
     with pytest.raises(ConfigError, match=r"users: 10 there, 11 now.*--fresh"):
         evaluate(MINI, ["random"], users=11, out=tmp_path)
-    with pytest.raises(ConfigError, match="config"):
+    with pytest.raises(ConfigError, match=r"evaluation \(config: max_turns: \d+ there, 5 now\)"):
         evaluate(WorldConfig.of(dataset="mini", max_turns=5), ["random"], users=10, out=tmp_path)
     assert evaluate(MINI, ["popularity"], users=11, out=tmp_path, fresh=True).rows[0]["policy"] == "popularity"
     (tmp_path / "leaderboard.json").write_text("[]")

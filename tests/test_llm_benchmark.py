@@ -205,7 +205,8 @@ def test_the_engine_is_asked_the_very_same(tmp_path: Path) -> None:
     single = [prompt for place, prompt in enumerate(single) if place % 6 != 5]
     assert measured.naive is not None
     items, minds = measured.naive
-    assert len(items.replies) == 2 * 5 and len(minds.replies) == 2
+    assert len(items.replies) == 2 * 5
+    assert len(minds.replies) == 2
     assert all(set(json.loads(reply.text)) == {"thought", "act", "watch"} for reply in items.replies)
     assert all({"satisfaction", "say"} < set(json.loads(reply.text)) and "items" not in reply.text for reply in minds.replies)
     assert all(prompt.messages[1]["content"].count("\n1. ") == 1 and "\n2. " not in prompt.messages[1]["content"] for prompt in single)

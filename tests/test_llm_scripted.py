@@ -143,6 +143,11 @@ def test_every_registered_name_is_known_to_the_errors() -> None:
     [
         ("scriptd", {}, "did you mean 'scripted'?"),
         ("opnai:gpt-4o-mini", {}, "did you mean 'openai' or"),
+        ("openia:x", {}, "did you mean 'openai' or"),
+        ("rya:scripted", {}, "did you mean 'ray'?"),
+        ("ray:scriptd", {}, "did you mean 'scripted'?"),
+        ("", {}, "unknown language model ''"),
+        ("http://localhost:8000/v1", {}, "expected openai:MODEL@http://localhost:8000/v1"),
         ("scripted:brokn", {}, "unknown script 'brokn': did you mean 'broken'?"),
         ("no_such_module:thing", {}, "cannot import 'no_such_module'"),
         ("Qwen/Qwen3-0.6B", {}, "vllm:Qwen/Qwen3-0.6B"),

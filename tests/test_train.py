@@ -628,6 +628,27 @@ def test_an_address_where_nothing_answers_is_an_error_not_a_wait() -> None:
     _check_answers(None)
 
 
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        (None, r"Ray did not start on this machine \(.*timed out .* overloaded\.\); end what is left of other runs \(`ray stop`\)"),
+        ("auto", r"cluster\.address = 'auto': Ray cannot join it \(.*timed out.*\); see with `ray status`"),
+    ],
+)
+def test_a_cluster_that_does_not_come_up_in_time_is_told(address: str | None, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray")
+    from recoworld.training.cluster import cluster
+
+    def init(**_: object) -> None:
+        raise Exception("The current node timed out during startup. This\ncould happen because the GCS has become overloaded.")
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    with pytest.raises(ConfigError, match=words) as caught, cluster(tiny(cluster__address=address)):
+        pass
+    assert "\n" not in str(caught.value)
+
+
 def test_settings_of_the_algorithm_and_its_runner_are_checked_early(ray_here: None, tmp_path: Path) -> None:
     from recoworld.training.launch import algorithm_config
 

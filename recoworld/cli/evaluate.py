@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,7 +13,7 @@ from recoworld.cli.errors import told_plainly
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from recoworld.cli.meeting import Meeting
+    from recoworld.configs import WorldConfig
     from recoworld.evaluation import Leaderboard
 
 INTERRUPTED = 130
@@ -66,9 +67,10 @@ def evaluate(
     """
     from rich.console import Console
 
-    from recoworld.cli.meeting import Meeting
+    from recoworld.assembly import make_world
     from recoworld.cli.progress import shown
     from recoworld.cli.settings import words, world_settings
+    from recoworld.cli.users import check_model, close_at_exit, in_a_line
     from recoworld.configs import WorldConfig
     from recoworld.errors import LanguageModelError
     from recoworld.evaluation import evaluate as evaluated
@@ -76,43 +78,51 @@ def evaluate(
 
     name, settings = world_settings(env, set_ or [], config, data_dir, simulator=simulator, llm=llm, record=record)
     world = WorldConfig.of(config, **settings)
+    check_model(world)
     console, failure = Console(), None
-    with Meeting(world, out, fresh=fresh, save_sessions=save_sessions) as meeting:
-        with shown() as (progress, kept):
-            try:
-                board: Leaderboard | None = evaluated(
-                    world,
-                    words(policies),
-                    users=users,
-                    seeds=seeds,
-                    seed=seed,
-                    group=group,
-                    out=meeting.folder,
-                    fresh=fresh,
-                    save_sessions=save_sessions,
-                    env=name,
-                    progress=meeting.noting(progress),
-                )
-            except LanguageModelError as error:
-                failure, board = error, meeting.board()
-        if board is not None:
-            report(board, console)
-        if line := meeting.line():
-            console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+    @cache
+    def closing() -> None:
+        close_at_exit(make_world(world).simulator)  # this evaluation's: it is kept for the next call
+
+    with shown() as (progress, kept):
+
+        def told(*what: Any) -> None:
+            closing()
+            progress(*what)
+
+        try:
+            board = evaluated(
+                world,
+                words(policies),
+                users=users,
+                seeds=seeds,
+                seed=seed,
+                group=group,
+                out=out,
+                fresh=fresh,
+                save_sessions=save_sessions,
+                env=name,
+                progress=told,
+            )
+        except LanguageModelError as error:
+            if error.board is None:  # before anybody was asked
+                raise
+            failure, board = error, error.board
+    report(board, console)
+    if board.simulator_report is not None:
+        console.print(in_a_line(board.simulator_report), soft_wrap=True, highlight=False, markup=False)
     if failure is not None:
-        raise LanguageModelError(f"{failure}\n{_ended(meeting.finished, out, meeting)}") from failure
-    assert board is not None
+        raise LanguageModelError(f"{failure}\n{_ended(board, out, world)}") from failure
     if kept:
         console.print(f"{len(kept)} of these {'was' if len(kept) == 1 else 'were'} kept from an earlier run; --fresh computes all again.")
-    if out is not None:
-        logs = (
-            f", sessions/ (read one: recoworld replay {out}/sessions/{stem(board.rows[0]['policy'])}.jsonl)"
-            if save_sessions and board.rows
-            else ""
-        )
-        console.print(f"Written to {out}: leaderboard.json, leaderboard.csv, results/{logs}", soft_wrap=True, highlight=False, markup=False)
+    if out is not None and (board.rows or not board.interrupted):
+        where = f"Written to {out}: leaderboard.json, leaderboard.csv, results/"
+        if save_sessions and board.rows:
+            where += f", sessions/ (read one: recoworld replay {out}/sessions/{stem(board.rows[0]['policy'])}.jsonl)"
+        console.print(where, soft_wrap=True, highlight=False, markup=False)
     if board.interrupted:
-        farewell(board, out, meeting)
+        farewell(board, out, world)
 
 
 def report(board: Leaderboard, console: Console) -> None:
@@ -125,17 +135,18 @@ def report(board: Leaderboard, console: Console) -> None:
         console.print(Text("note: ", style="yellow"), Text(note), sep="", soft_wrap=True)
 
 
-def farewell(board: Leaderboard, out: Path | None, meeting: Meeting | None = None) -> None:
+def farewell(board: Leaderboard, out: Path | None, config: WorldConfig | None = None) -> None:
     """After Ctrl-C: say what was kept and where, and end with code 130."""
-    typer.echo(f"interrupted: {_ended([row['policy'] for row in board.rows], out, meeting)}", err=True)
+    typer.echo(f"interrupted: {_ended(board, out, config)}", err=True)
     raise typer.Exit(INTERRUPTED)
 
 
-def _ended(finished: list[str], out: Path | None, meeting: Meeting | None) -> str:
+def _ended(board: Leaderboard, out: Path | None, config: WorldConfig | None) -> str:
     """What is left of a run that was broken off, and what to do."""
+    from recoworld.cli.users import advice
+
     said = "no policy finished"
-    if finished:
+    if board.rows:
         where = f"kept in {out}; the same command goes on from there" if out is not None else "shown above, not saved (use --out DIR)"
-        said = f"{', '.join(finished)} finished, {where}"
-    advice = "" if meeting is None else meeting.advice()
-    return said + (f"\n{advice}" if advice else "")
+        said = f"{', '.join(row['policy'] for row in board.rows)} finished, {where}"
+    return "\n".join(filter(None, (said, advice(config, board.simulator_report))))

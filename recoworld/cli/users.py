@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import json
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +14,8 @@ if TYPE_CHECKING:
 
 SILENT = ("behavioral", "distilled")
 """Simulators that ask no language model."""
+_COUNTED = {"calls", "replies", "valid_share", "filled"}  # of a report
 _FITTED = ("behavioral", "hybrid", "llm-score")  # those that take the coefficients which `recoworld build` fits
-_REPORT, _EARLIER = "simulator_report", "earlier_simulator_reports"
 
 
 def with_users(
@@ -72,78 +71,39 @@ def close_at_exit(simulator: object) -> None:
         atexit.register(close)
 
 
-def replies_in(config: WorldConfig) -> int:
-    """How many replies its record holds, 0 without one."""
-    record = config.simulator_config.get("record")
-    if record is None or not Path(record).expanduser().is_file():
-        return 0
-    from recoworld.llm.store import Store
-
-    store = Store(record, readonly=True)
-    try:
-        return sum(store.models().values())
-    finally:
-        store.close()
-
-
-def in_a_line(name: str, report: dict[str, Any]) -> str:
-    """A simulator's `report` for a reader: whose replies, how many could be used, and what they took."""
+def in_a_line(report: dict[str, Any]) -> str:
+    """A `Leaderboard.simulator_report` for a reader: whose replies, how many could be used, and what they took."""
     prompts = f", prompts {report['prompts']}" if "prompts" in report else ""
-    told = [f"users: {name} by {report.get('llm', 'its own rules')}{prompts}"]
-    if "replies" in report:
-        told.append(
-            f"{_many(report['replies'], 'reply', 'replies')}, {100 * report['valid_share']:.4g} % valid "
-            f"({report['valid_again']:,} at a second try), {report['filled']:,} filled in"
-        )
-        told.append(
-            f"{_many(report['calls'], 'call')}, {report['prompt_tokens']:,} tokens of prompts ({report['cached_tokens']:,} cached) "
-            f"and {report['completion_tokens']:,} of replies"
-        )
-    else:
-        told += [f"{key} {value:g}" for key, value in report.items() if isinstance(value, int | float)]
+    told = [f"users: {report['simulator']} by {report.get('llm', 'its own rules')}{prompts}"]
+    numbers = [name for name, value in report.items() if isinstance(value, int | float) and name != "new_in_record"]
+    if report.get("calls") == 0:
+        told, numbers = [f"{told[0]}; no batch of replies was complete"], []
+    elif report.keys() >= _COUNTED:
+        again = f" ({report['valid_again']:,} at a second try)" if "valid_again" in report else ""
+        valid = f"{100 * report['valid_share']:.4g} % valid{again}, {report['filled']:,} filled in"
+        told += [f"{_many(report['replies'], 'reply', 'replies')}, {valid}", _many(report["calls"], "call") + _tokens(report)]
+        numbers = [name for name in numbers if name in ("slope", "offset")]
+    told += [f"{name} {report[name]:g}" for name in numbers]
     if "new_in_record" in report:
         told.append(f"{report['new_in_record']:,} new in the record")
     return "; ".join(told) + "."
 
 
-def earlier_reports(folder: Path | None) -> list[dict[str, Any]]:
-    """What runs into a folder noted before, the latest last."""
-    try:
-        content = json.loads(((folder or Path()) / "leaderboard.json").read_text(encoding="utf-8")) if folder is not None else {}
-        reports = [*content.get(_EARLIER, []), content.get(_REPORT)]
-    except (OSError, ValueError, AttributeError, TypeError):
-        return []  # `evaluate` says what is wrong with the folder
-    return [report for report in reports if isinstance(report, dict)]
+def _tokens(report: dict[str, Any]) -> str:
+    if "prompt_tokens" in report:
+        cached, written = report.get("cached_tokens", 0), report.get("completion_tokens", 0)
+        return f", {report['prompt_tokens']:,} tokens of prompts ({cached:,} cached) and {written:,} of replies"
+    return f", {report['scored_tokens']:,} tokens of replies weighed" if "scored_tokens" in report else ""
 
 
-def check_same_model(folder: Path | None, reports: list[dict[str, Any]], now: dict[str, Any]) -> None:
-    """Raises ConfigError where the results in a folder are of another model or prompt, which settings as "local" do not tell apart."""
-    for report in reports:
-        for what in ("llm", "prompts"):
-            if what in report and what in now and report[what] != now[what]:
-                raise ConfigError(
-                    f"{folder} holds results of users by another {'language model' if what == 'llm' else 'prompt'} ({report[what]!r} "
-                    f"there, {now[what]!r} now); choose another folder, or replace them: --fresh"
-                )
-
-
-def note_report(folder: Path, reports: list[dict[str, Any]]) -> None:
-    """Put the reports into a folder's leaderboard.json, the last one as "simulator_report"."""
-    from recoworld.files import replacing
-
-    path = folder / "leaderboard.json"
-    if not reports or not path.is_file():
-        return
-    before = json.loads(path.read_text(encoding="utf-8"))
-    content = before | {_REPORT: reports[-1]} | ({_EARLIER: reports[:-1]} if reports[1:] else {})
-    if content == before:
-        return
-    try:
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps(content, indent=1, allow_nan=False, default=str) + "\n", encoding="utf-8")
-            temporary.chmod(0o644)  # temporary files are private
-    except OSError as error:
-        raise ConfigError(f"cannot write to {folder} ({error.strerror or error}); choose another folder, or free the disk") from error
+def advice(config: WorldConfig | None, report: dict[str, Any] | None) -> str:
+    """What becomes of the replies that a broken run has had, "" where nobody was asked."""
+    if config is None or "llm" not in (report or {}) or str(config.llm or config.simulator_config.get("llm")).startswith("replay:"):
+        return ""
+    record = config.simulator_config.get("record")
+    if record is not None:
+        return f"replies so far are in {record}: the same command asks for none of them again"
+    return "there was no --record FILE: the replies to the policy in progress are lost, and will be asked for again"
 
 
 def _many(number: int, one: str, many: str | None = None) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from recoworld.evaluation.asked import EARLIER, LATEST
 from recoworld.evaluation.intervals import Draws, Interval, resample
 from recoworld.evaluation.metrics import METRICS, columns, coverage, gini
 from recoworld.evaluation.store import Result
@@ -36,10 +37,16 @@ class Leaderboard:
     """What a reader should know, in whole sentences."""
     interrupted: bool = False
     """Whether a policy that was asked for is still missing."""
+    simulator_report: dict[str, Any] | None = None
+    """What became of a language model's replies in this run, with the names of the policies that it finished: the simulator's own
+    `report`, whole numbers counted from the run's begin. None where nobody was asked."""
+    earlier_simulator_reports: tuple[dict[str, Any], ...] = ()
+    """Of the runs that went before into the same folder, the latest last."""
 
     def as_dict(self) -> dict[str, Any]:
         """The contents of ``leaderboard.json``."""
         front = {name: self.settings[name] for name in ("dataset", "users", "seeds", "seed", "group", "version")}
+        reports = [report for report in (*self.earlier_simulator_reports, self.simulator_report) if report is not None]
         return {
             "rows": self.rows,
             **front,
@@ -47,6 +54,8 @@ class Leaderboard:
             "interrupted": self.interrupted,
             "notes": list(self.notes),
             "settings": self.settings,
+            **({LATEST: reports[-1]} if reports else {}),
+            **({EARLIER: reports[:-1]} if reports[1:] else {}),
         }
 
     def csv(self) -> str:

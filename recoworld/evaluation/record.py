@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
-from recoworld.evaluation.rollout import play
-from recoworld.evaluation.table import Ints
-from recoworld.session import SessionLog, reasons_of
+from recoworld.session import SessionLog
 from recoworld.session_io import write_jsonl
-from recoworld.types import Recommender
 from recoworld.world import World
 
 
-def record(path: Path, world: World, policy: Recommender, users: Ints, seeds: NDArray[Any], *, name: str, policy_seed: int = 0) -> None:
-    """Play these sessions once more, which come out as in `recoworld.evaluation.rollout`, and write them as JSON lines."""
-    world.reset(users, seeds)
-    log = SessionLog(world, seeds, policy=name)
-    for rows, turn, _ in play(world, policy, users, seeds, policy_seed=policy_seed):
-        log.add(rows, turn, reasons=reasons_of(policy))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_jsonl(path, log)
+class Saved:
+    """The first so many sessions of a rollout, taken down while it plays them."""
+
+    def __init__(self, number: int, *, policy: str) -> None:
+        """policy: the name that the sessions bear."""
+        self._left, self._policy = number, policy
+        self._logs: list[SessionLog] = []
+
+    def opened(self, world: World, seeds: NDArray[Any]) -> SessionLog:
+        """The log for a chunk of the rollout's sessions, which stands open under these seeds ``[n]``."""
+        first = min(self._left, len(seeds))
+        self._left -= first
+        self._logs.append(SessionLog(world, seeds, policy=self._policy, first=first))
+        return self._logs[-1]
+
+    def write(self, path: Path) -> None:
+        """As JSON lines. Raises ConfigError for no session, CacheUnwritable."""
+        write_jsonl(path, chain.from_iterable(self._logs))
 
 
 def stored(path: Path) -> int:
     """How many sessions a file of them holds, 0 where there is none."""
-    return sum(1 for line in path.open("rb") if line.strip()) if path.exists() else 0
+    return sum(1 for line in path.read_bytes().splitlines() if line.strip()) if path.exists() else 0

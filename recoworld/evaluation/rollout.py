@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from recoworld.envs.codec import observe
 from recoworld.errors import ConfigError
 from recoworld.evaluation.metrics import intra_list_diversity, self_information
+from recoworld.evaluation.record import Saved
 from recoworld.evaluation.table import Ints, SessionTable
 from recoworld.luck import Luck, combine
+from recoworld.session import reasons_of
 from recoworld.types import Bools, Recommender, Turn
 from recoworld.world import World
 
@@ -30,15 +32,17 @@ def rollout(
     *,
     policy_seed: int = 0,
     progress: Progress | None = None,
+    saved: Saved | None = None,
     chunk: int = CHUNK,
 ) -> SessionTable:
     """Let a fitted policy serve `users` (indices ``[s]``) under `seeds` ``[s]`` until each has left or is cut.
 
     A session is the same in every chunk and beside any other policy: the world's luck hangs on (seed, user, turn), the policy's own
     on (policy_seed, seed, user, turn). A privileged policy, one with `attach`, is given the world. The world's own sessions are
-    replaced. Raises ConfigError, InvalidSlate.
+    replaced. saved: is given the sessions in full. Raises ConfigError, InvalidSlate, LanguageModelError.
     """
-    return SessionTable.joined(list(rollout_chunks(world, policy, users, seeds, policy_seed=policy_seed, progress=progress, chunk=chunk)))
+    chunks = rollout_chunks(world, policy, users, seeds, policy_seed=policy_seed, progress=progress, saved=saved, chunk=chunk)
+    return SessionTable.joined(list(chunks))
 
 
 def rollout_chunks(
@@ -49,6 +53,7 @@ def rollout_chunks(
     *,
     policy_seed: int = 0,
     progress: Progress | None = None,
+    saved: Saved | None = None,
     chunk: int = CHUNK,
 ) -> Iterator[SessionTable]:
     """`rollout`, chunk by chunk: who is interrupted keeps what was yielded."""
@@ -62,8 +67,11 @@ def rollout_chunks(
         part = slice(start, start + chunk)
         table = SessionTable.empty(users[part], seeds[part], len(world.reward.names), len(world.catalog))
         world.reset(users[part], seeds[part])
+        log = None if saved is None else saved.opened(world, seeds[part])
         for rows, turn, told in play(world, policy, users[part], seeds[part], policy_seed=policy_seed):
             _add(table, rows, turn, told, world, bits)
+            if log is not None:
+                log.add(rows, turn, reasons=reasons_of(policy))
             if progress is not None and (over := int((turn.feedback.left | world.cut).sum())):
                 progress(over)
         yield table

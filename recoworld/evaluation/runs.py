@@ -10,11 +10,12 @@ from typing import Literal
 
 from recoworld.assembly import make_world
 from recoworld.configs import WorldConfig
-from recoworld.errors import ConfigError, MissingExtra
+from recoworld.errors import ConfigError, LanguageModelError, MissingExtra
+from recoworld.evaluation.asked import Asked
 from recoworld.evaluation.leaderboard import Leaderboard, measured, ranked
 from recoworld.evaluation.plan import Plan, plan
 from recoworld.evaluation.ranking import opening_world, rank
-from recoworld.evaluation.record import record, stored
+from recoworld.evaluation.record import Saved, stored
 from recoworld.evaluation.rollout import rollout
 from recoworld.evaluation.store import Folder, Result
 from recoworld.policies import make_policy
@@ -58,11 +59,12 @@ def evaluate(
         env: Noted in the leaderboard.
         progress: See `Progress`.
 
-    Ctrl-C ends the evaluation: the finished policies are returned, and `Leaderboard.interrupted` is set.
-    Raises ConfigError, UnknownName, DatasetError, MissingExtra.
+    Ctrl-C ends the evaluation: the finished policies are returned, and `Leaderboard.interrupted` is set. A language model that is gone ends
+    it, too: LanguageModelError, which has the same in its `board`. What is in `out` need not be computed, nor paid for, again.
+    Raises ConfigError, UnknownName, DatasetError, MissingExtra, LanguageModelError.
     """
     if save_sessions and out is None:
-        raise ConfigError(f"save_sessions: got {save_sessions} without out; say in which folder to save them")
+        raise ConfigError(f"save_sessions: got {save_sessions}; say in which folder to save them: out='DIR'")
     waiting: dict[str, Recommender] = {}
     missing = []
     for name in _names(policies):
@@ -78,7 +80,8 @@ def evaluate(
     folder = None if out is None else Folder(Path(out).expanduser(), todo.settings, fresh=fresh)
     measure = partial(measured, parts=world.reward.names, max_turns=world.max_turns, seed=seed)
     finished = {name: measure(result) for name, result in folder.results().items()} if folder is not None else {}
-    notes = [*todo.notes, *missing]
+    asked = Asked(config, world.simulator, folder)
+    notes, new = [*todo.notes, *missing], list[str]()
     total = len(todo.users) * seeds
 
     def tell(name: str, stage: Stage, ended: int = 0) -> None:
@@ -86,8 +89,16 @@ def evaluate(
             progress(name, stage, ended, total)
 
     def board(interrupted: bool) -> Leaderboard:
-        made = Leaderboard(rows=ranked(finished.values()), settings=todo.settings, env=env, notes=tuple(notes), interrupted=interrupted)
-        if folder is not None:
+        made = Leaderboard(
+            rows=ranked(finished.values()),
+            settings=todo.settings,
+            env=env,
+            notes=tuple(notes),
+            interrupted=interrupted,
+            simulator_report=asked.report(new),
+            earlier_simulator_reports=asked.earlier,
+        )
+        if folder is not None and (finished or not interrupted):
             folder.publish(made.files())
         return made
 
@@ -98,8 +109,9 @@ def evaluate(
                 tell(name, "kept")
                 del waiting[name]
                 continue
+            saved = None if log is None else Saved(save_sessions, policy=name)
             try:
-                result = _served(name, policy, world, opening, todo, partial(tell, name))
+                result = _served(name, policy, world, opening, todo, saved, partial(tell, name))
             except (MissingExtra, ConfigError) as error:  # anything else is a bug of the policy
                 if "all" not in policies:
                     raise
@@ -107,17 +119,20 @@ def evaluate(
                 tell(name, "skipped")
                 del waiting[name]
                 continue
-            if log is not None:
-                who, under = todo.sessions
-                record(log, world, policy, who[:save_sessions], under[:save_sessions], name=name, policy_seed=seed)
+            if log is not None and saved is not None:
+                saved.write(log)
             if folder is not None:
                 folder.keep(result)
             finished[name] = measure(result)
+            new.append(name)
             del waiting[name]
             board(bool(waiting))
             tell(name, "done")
     except KeyboardInterrupt:
-        return board(True)
+        return board(bool(waiting))
+    except LanguageModelError as error:
+        error.board = board(True)
+        raise
     return board(False)
 
 
@@ -129,14 +144,16 @@ def _names(policies: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _served(name: str, policy: Recommender, world: World, opening: World, todo: Plan, tell: Callable[..., None]) -> Result:
+def _served(
+    name: str, policy: Recommender, world: World, opening: World, todo: Plan, saved: Saved | None, tell: Callable[..., None]
+) -> Result:
     """Fit one policy, play its sessions, rank the held-out items."""
     tell("fit")
     start = time.perf_counter()
     policy.fit(world.dataset, world.split)
     fitted = time.perf_counter()
     tell("run")
-    table = rollout(world, policy, *todo.sessions, policy_seed=todo.seed, progress=lambda ended: tell("run", ended))
+    table = rollout(world, policy, *todo.sessions, policy_seed=todo.seed, saved=saved, progress=lambda ended: tell("run", ended))
     tell("rank")
     ranking = rank(opening, policy, todo.unseen, policy_seed=todo.seed)
     return Result(

@@ -45,14 +45,15 @@ class Folder:
         """
         self.path = path
         self._key = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=12).hexdigest()
-        before = _settings_in(path / report)
+        self.before = _published(path / report)
+        """What an earlier run published; {} where there is nothing, or nothing is kept."""
+        there = self.before.get("settings", settings)
         if fresh:
-            for old in [*path.glob("results/*.npz"), *path.glob("sessions/*.jsonl")]:
+            self.before = {}
+            for old in [path / report, *path.glob("results/*.npz"), *path.glob("sessions/*.jsonl")]:
                 old.unlink(missing_ok=True)
-        elif before is not None and before != settings:
-            other = [
-                f"{name}: {before.get(name)!r} there, {settings.get(name)!r} now" for name in settings if before.get(name) != settings[name]
-            ]
+        elif there != settings:
+            other = list(_differences(there, settings))
             raise ConfigError(
                 f"{path} holds results of another evaluation ({'; '.join(other) or 'of another version'}); "
                 "choose another folder, or replace them: --fresh"
@@ -112,11 +113,21 @@ def stem(policy: str) -> str:
     return stem if len(stem) <= 100 else f"{stem[:80]}-{hashlib.blake2b(policy.encode(), digest_size=8).hexdigest()}"
 
 
-def _settings_in(path: Path) -> dict[str, Any] | None:
+def _differences(there: Mapping[str, Any], now: Mapping[str, Any], within: str = "") -> Iterator[str]:
+    """Settings that are not alike, by name; of those that hold others, the others."""
+    for name in now:
+        before, after = there.get(name), now[name]
+        if isinstance(before, dict) and isinstance(after, dict):
+            yield from _differences(before, after, f"{within}{name}: ")
+        elif before != after:
+            yield f"{within}{name}: {before!r} there, {after!r} now"
+
+
+def _published(path: Path) -> dict[str, Any]:
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))["settings"]
-        return settings if isinstance(settings, dict) else {}
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return {**content, "settings": dict(content["settings"])}
     except (FileNotFoundError, NotADirectoryError):
-        return None
+        return {}
     except (OSError, ValueError, KeyError, TypeError):
         raise ConfigError(f"{path} is there and is no {path.stem} of RecoWorld; choose another folder, or remove it") from None

@@ -47,14 +47,16 @@ def _opened(spec: str, settings: dict[str, Any]) -> Any:
     if head in LANGUAGE_MODELS:
         return _called(spec, LANGUAGE_MODELS[head], what, settings)
     path = Path(spec).expanduser()
-    if path.exists():
+    if spec and path.exists():
         backend = _backend(path)
         return _called(spec, LANGUAGE_MODELS[backend], str(path), settings)
     if path.suffix == ".gguf" or spec.startswith(("/", "~", "./", "../")):
         raise ConfigError(f"language model {spec!r}: there is no such file or folder")
+    if head in ("http", "https"):
+        raise ConfigError(f"language model {spec!r}: which model of that server? expected openai:MODEL@{spec}")
     if "/" in spec and not colon:
         raise ConfigError(f"language model {spec!r}: neither a folder nor a file; of a model on a hub say who runs it, e.g. 'vllm:{spec}'")
-    near = difflib.get_close_matches(head.casefold(), LANGUAGE_MODELS, n=1, cutoff=0.7)
+    near = difflib.get_close_matches(head.casefold(), LANGUAGE_MODELS)
     if not colon or (near and not _module(head)):
         raise UnknownName(LANGUAGE_MODELS.kind, head, LANGUAGE_MODELS)
     found = LANGUAGE_MODELS[spec]

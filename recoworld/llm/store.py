@@ -157,6 +157,7 @@ def _single(connection: sqlite3.Connection) -> None:
     """One file without others beside it, which can be read from anywhere; not while others have it open."""
     with suppress(sqlite3.OperationalError):
         connection.execute("PRAGMA busy_timeout=0")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # without it, a run that added nothing leaves the others there
         connection.execute("PRAGMA journal_mode=DELETE")
 
 

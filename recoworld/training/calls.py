@@ -33,7 +33,7 @@ class Call:
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """An error on its way between processes: some of our exceptions cannot be pickled, and others' classes may not be there."""
+    """An error on its way between processes: others' exceptions may not be picklable, and their classes may not be there."""
 
     error: type[Exception] = LanguageModelError
     message: str

@@ -33,8 +33,8 @@ def cluster(config: TrainConfig) -> Iterator[None]:
                 # "local": without it Ray would join whatever cluster somebody has started on this machine, and end with it
                 where = wanted.address or "local"
                 ray.init(address=where, log_to_driver=False, logging_level=logging.ERROR, configure_logging=True, **own, **folder)
-            except (ConnectionError, OSError, ValueError, RuntimeError) as error:
-                raise ConfigError(f"cluster.address = {wanted.address!r}: {error}") from error
+            except Exception as error:  # Ray raises bare ones, too, e.g. where it has not come up in time
+                raise ConfigError(_not_there(wanted.address, " ".join(str(error).split())[:300])) from error
         try:
             there = ray.cluster_resources().get("CPU", 0.0)
             if there < cores(config) and config.cluster.address is None:  # a cluster elsewhere may grow
@@ -46,6 +46,12 @@ def cluster(config: TrainConfig) -> Iterator[None]:
         finally:
             if ours:
                 ray.shutdown()
+
+
+def _not_there(address: str | None, why: str) -> str:
+    if address:
+        return f"cluster.address = {address!r}: Ray cannot join it ({why}); see with `ray status` that it runs, in this version of Ray"
+    return f"Ray did not start on this machine ({why}); end what is left of other runs (`ray stop`), free memory and disk, and try again"
 
 
 def _check_answers(address: str | None) -> None:

@@ -15,6 +15,7 @@ speaking are that module's equations, under the same luck.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Annotated, Any
@@ -26,6 +27,7 @@ from pydantic import Field
 from recoworld.catalog import Catalog
 from recoworld.errors import LanguageModelError
 from recoworld.instructions import compliance
+from recoworld.llm.ledger import Ledger
 from recoworld.llm.make import make_model
 from recoworld.llm.model import LanguageModel, Likelihood, Prompt
 from recoworld.luck import Luck
@@ -40,6 +42,7 @@ from recoworld.users import Dataset, Split
 
 REPLIES = ("I click", "I skip")
 CONTENT_FREE = "N/A"
+_COUNTED = ("calls", "replies", "valid_first", "filled", "valid_share", "filled_share", "scored_tokens")
 _MOST = 15.0  # log-odds at most: a chance of exactly 0 or 1 is none
 
 
@@ -78,6 +81,7 @@ class ScoredSimulator:
         self.dataset, self.taste, self.model, self.seed = dataset, taste, model, seed
         self.catalog: Catalog = dataset.catalog
         self.brief = Brief(dataset, prompts=config.prompts, history_items=config.history_items, seed=seed)
+        self.ledger = Ledger("scored_tokens")
         self._people = _People(dataset.catalog, taste, BehavioralConfig.of(config.behavior), seed=seed)
 
     def begin(self, users: Ints, luck: Luck) -> AskedMindset:
@@ -125,13 +129,22 @@ class ScoredSimulator:
         replies = self.model.score(prompts, [REPLIES] * len(prompts))
         if len(replies) != len(prompts):
             raise LanguageModelError(f"{self.model.name}: got {len(replies)} answers to {len(prompts)} prompts; expected one each")
+        said = np.array([any(math.isfinite(each.logprob) for each in reply) for reply in replies], np.bool_)[places[:, 1:]]
+        for name, number in (("calls", len(replies)), ("replies", n * k), ("valid_first", int(said.sum())), ("filled", int((~said).sum()))):
+            self.ledger.add(name, number)
+        self.ledger.add("scored_tokens", sum(each.tokens for reply in replies for each in reply))
         leaning = np.array([_leaning(reply) for reply in replies])[places]
         return leaning[:, 1:] - leaning[:, :1]
 
     def report(self) -> dict[str, Any]:
-        """Whose judgement it is, and how it is corrected."""
+        """Whose judgement it is, what became of all so far, and how it is corrected.
+
+        calls: questions asked, equal ones of a batch once; replies: items judged; filled: those of which the model could say nothing;
+        scored_tokens: tokens of the replies that were weighed. The rest as in `Ledger.report`.
+        """
+        counts = {name: value for name, value in self.ledger.report().items() if name in _COUNTED}
         numbers = {"slope": self.config.slope, "offset": self.config.offset}
-        return {"llm": self.model.name, "prompts": self.brief.prompts.version, **numbers}
+        return {"llm": self.model.name, "prompts": self.brief.prompts.version, **counts, **numbers}
 
     def close(self) -> None:
         """Give back what the model holds."""
