@@ -136,12 +136,12 @@ def test_llmrank_by_hand() -> None:
 
     def script(prompt: Prompt, schema: Schema | None) -> str:
         prompts.append(asked_of(prompt))
-        return reply(schema, thought="the last ones first", ranking=[20, 19, 1, 2, 3, 4, 5, 6, 7, 8])
+        return reply(schema, thought="The user wants the last ones first", ranking=[20, 19, 1, 2, 3, 4, 5, 6, 7, 8])
 
     agent = fitted(LLMRank(llm=Scripted(script), candidates="popularity"))
     pool = chart(seen, 20)
     np.testing.assert_array_equal(agent.recommend(seen, luck_of(seen)), np.concatenate([pool[:, 18:][:, ::-1], pool[:, :8]], axis=1))
-    assert agent.reasons == ["the last ones first"] * 2
+    assert agent.reasons == ["The user wants the last ones first"] * 2
     latest = int(seen["history"][0][seen["history_acts"][0] == Act.RATED][-1]) - 1
     assert f"most recently is {json.dumps(str(MINI.catalog.titles[latest]))}" in prompts[0]
     assert prompts[0].count("\n20. ") == 2, "twenty items of the history, and twenty candidates"
@@ -156,7 +156,7 @@ def test_toolrec_by_hand() -> None:
     def script(prompt: Prompt, schema: Schema | None) -> str:
         done = asked_of(prompt).count("\nRound ")
         action, by = steps[min(done, 2)]
-        return reply(schema, thought="hm", action=action, by=by, ranking=list(range(1, 11)))
+        return reply(schema, thought="The user wants horror", action=action, by=by, ranking=list(range(1, 11)))
 
     agent = fitted(ToolRec(llm=Scripted(script), candidates="popularity", n_candidates=12))
     pool = chart(seen, 200)
@@ -166,7 +166,9 @@ def test_toolrec_by_hand() -> None:
         listed = start + [item for item in given if horror[item] and item not in start][:5]
         assert row == sorted(listed, key=lambda item: not horror[item])[:10]
     having = 5 + int(horror[pool[0, :6]].sum())
-    assert agent.reasons[0] == f"hm Retrieved Horror: 5 new items. | hm Ranked by Horror: {having} items have it. | hm Finish. | hm"
+    thought = "The user wants horror"
+    did = ["Retrieved Horror: 5 new items.", f"Ranked by Horror: {having} items have it.", "Finish."]
+    assert agent.reasons[0] == " | ".join([*(f"{thought} {each}" for each in did), thought])
     assert agent.report()["calls"] == 2 * 4
 
 

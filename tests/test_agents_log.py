@@ -15,11 +15,12 @@ from recoworld.cli import app
 from recoworld.configs import WorldConfig
 from recoworld.envs.render import as_text, turn_view
 from recoworld.errors import ConfigError
-from recoworld.evaluation.record import record
+from recoworld.evaluation.record import Saved
+from recoworld.evaluation.rollout import rollout
 from recoworld.policies.baselines import Popularity
 from recoworld.session import REASONING, Session, SessionLog, recorded
 from recoworld.session_io import read_jsonl, read_parquet, read_sessions, write_jsonl, write_parquet
-from recoworld.types import Observations, Slates
+from recoworld.types import Observations, Recommender, Slates
 from recoworld.world import World
 
 
@@ -41,8 +42,14 @@ def world() -> World:
 
 def played(world: World, policy: Popularity, path: Path) -> list[Session]:
     policy.fit(world.dataset, world.split)
-    record(path, world, policy, np.arange(3), np.arange(3), name="talkative")
+    save(world, policy, 3, path)
     return read_jsonl(path)
+
+
+def save(world: World, policy: Recommender, number: int, path: Path) -> None:
+    saved = Saved(number, policy=policy.name)
+    rollout(world, policy, np.arange(number), np.arange(number), saved=saved)
+    saved.write(path)
 
 
 def test_reasoning_is_kept_with_its_own_turn(world: World, tmp_path: Path) -> None:
@@ -112,7 +119,7 @@ def test_an_agent_that_thinks_is_replayed(world: World, tmp_path: Path) -> None:
     for kind in ("starec", "react"):
         policy = make_policy(f"{kind}:scripted")
         policy.fit(world.dataset, world.split)
-        record(tmp_path / f"{kind}.jsonl", world, policy, np.arange(2), np.arange(2), name=policy.name)
+        save(world, policy, 2, tmp_path / f"{kind}.jsonl")
         assert all(turn.reasoning for one in read_jsonl(tmp_path / f"{kind}.jsonl") for turn in one.turns)
         shown = CliRunner().invoke(app, ["replay", str(tmp_path / f"{kind}.jsonl")])
         assert "The recommender thinks: " in shown.output

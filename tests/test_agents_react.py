@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("jinja2")
 
 from recoworld.assembly import make_world
+from recoworld.catalog import NO_GENRE
 from recoworld.configs import WorldConfig
 from recoworld.datasets import load_dataset
 from recoworld.envs.codec import observe
@@ -20,7 +21,7 @@ from recoworld.llm.grammar import mismatch
 from recoworld.llm.model import Message, Prompt, Schema
 from recoworld.llm.scripted import Scripted, made_up
 from recoworld.policies.agents.react import ReAct
-from recoworld.policies.agents.steps import SCHEMA, Step, listed, read_step, said, turn_of, within
+from recoworld.policies.agents.steps import SCHEMA, Step, genres_in, listed, read_step, said, turn_of, within
 from recoworld.testing.recommenders import first_observations, luck_of
 from recoworld.tools import Toolbox, parsed
 
@@ -108,8 +109,8 @@ def test_a_turn_is_what_came_after_the_last_slate() -> None:
         {"role": "tool", "name": "user_history", "content": "met"},
         {"role": "tool", "name": "top", "content": "new"},
     ]
-    assert turn_of(talk) == (2, ["new"])
-    assert turn_of(talk[:1]) == (0, [])
+    assert turn_of(talk) == (["nonsense", "c"], ["new"])
+    assert turn_of(talk[:1]) == ([], [])
 
 
 def test_a_conversation_keeps_its_beginning_and_its_end() -> None:
@@ -137,7 +138,10 @@ def test_a_turn_by_hand() -> None:
         view = {name: value[row] for name, value in seen.items()}
         found = list(listed([box.call("top", {"genre": "Western"}, view), box.call("search", {"query": "gold"}, view)]))
         assert [MINI.catalog.ids[item] for item in slate] == found[:4][::-1]
-    assert one.reasons == ["step 0 (top: Western) | step 1 (search: gold) | step 2 (recommend) | these"] * 2
+        gold = len(listed([box.call("search", {"query": "gold"}, view)]))
+        steps = f"step 0 (top: Western): 10 items | step 1 (search: gold): {gold} items | step 2 (recommend) | these"
+        assert one.reasons is not None
+        assert one.reasons[row] == steps
     assert one.report()["calls"] == 2 * 4
     last = prompts[-1].messages
     assert [message["role"] for message in last] == ["system", "user", "assistant", "user", "assistant", "user"]
@@ -147,11 +151,37 @@ def test_a_turn_by_hand() -> None:
 def test_steps_are_bounded_and_mistakes_are_answered() -> None:
     prompts: list[Prompt] = []
     seen = first_observations(MINI, SPLIT, SPLIT.validation[:1], slate_size=4)
-    one = agent(scripted([("similar", "no such film at all")], [1, 2, 3, 4], prompts), steps=3)
+    one = agent(scripted([("similar", f"no such film {number}") for number in range(9)], [1, 2, 3, 4], prompts), steps=3)
     slates = one.recommend(seen, luck_of(seen))
     assert len(prompts) == 3 + 1
     assert "Error: there is no item" in str(prompts[1].messages[-1]["content"])
+    assert one.reasons is not None
+    assert one.reasons[0].startswith("step 0 (similar: no such film 0): Error: there is no item “no such film 0”; ")
     assert len(set(slates[0].tolist())) == 4, "the candidates stand in where tools have shown nothing"
+
+
+def test_who_asks_the_same_again_has_to_choose() -> None:
+    """A tool tells the same to the same: a small model would go on so to the last step."""
+    prompts: list[Prompt] = []
+    seen = first_observations(MINI, SPLIT, SPLIT.validation[:1], slate_size=4)
+    one = agent(scripted([("top", "Western"), ("top", " western")], [1, 2, 3, 4], prompts), steps=9)
+    one.recommend(seen, luck_of(seen))
+    assert one.reasons == ["step 0 (top: Western): 10 items | step 1 (top: western), as before | these"]
+    assert len(prompts) == 3
+
+
+def test_top_with_words_that_are_no_genre_is_a_search() -> None:
+    """Of one who plainly meant words."""
+    genres = [str(name) for name in MINI.catalog.genre_names]
+    top = [Step(thought="t", tool="top", argument=said) for said in ("Western", "western, 1990s", "1990s, little known", "")]
+    assert [step.meant(genres) for step in top] == top
+    odd = Step(thought="t", tool="top", argument="gold rush, 1990s")
+    assert odd.meant(()) == odd, "of a catalogue that names no genres nobody knows"
+    assert (odd.meant(genres).tool, odd.meant(genres).arguments) == ("search", {"query": "gold rush, 1990s"})
+    seen = first_observations(MINI, SPLIT, SPLIT.validation[:1], slate_size=4)
+    prompts: list[Prompt] = []
+    agent(scripted([("top", "gold rush"), ("recommend", "")], [1, 2, 3, 4], prompts)).recommend(seen, luck_of(seen))
+    assert str(prompts[1].messages[-1]["content"]).startswith("search “gold rush”")
 
 
 def test_the_instruction_and_the_session_are_perceived() -> None:
@@ -210,6 +240,34 @@ def test_a_text_turn_by_hand() -> None:
     step = sessions.step([0], [second])[0]
     assert [MINI.catalog.ids[item] for item in step.info["items"]] == shown[::-1]
     assert step.info["fallback"] == ""
+
+
+def test_the_text_environments_genres_are_those_it_is_told() -> None:
+    """One that was never fitted reads them in the first message; its words become a search, and nothing counts as wrong."""
+    sessions, prompts = text_sessions(1), list[Prompt]()
+    known = genres_in(sessions.talks[0].messages)
+    assert known == tuple(name for name in MINI.catalog.genre_names if name != NO_GENRE)
+    assert genres_in(sessions.talks[0].messages[1:]) == genres_in([{"role": "system", "content": '{"name": "top", "parameters": 3}'}]) == ()
+    one = ReAct(llm=scripted([("top", "gold rush")], [1, 2, 3, 4, 5], prompts))
+    told = []
+    for _ in range(2):
+        reply = one.act(sessions.talks[0].messages, slots=5)
+        told.append(parsed(reply).calls[0].tool)
+        (step,) = sessions.step([0], [reply])
+    assert told == ["search", "recommend"], "the second time it would ask the same"
+    assert (step.info["invalid"], step.info["fallback"]) == (0, "")
+    assert f"genres: {', '.join(known)}" in str(prompts[0].messages[0]["content"])
+
+
+@pytest.mark.parametrize("tool", ["similar", "lookup"])
+def test_it_comes_back_from_a_mistake(tool: str) -> None:
+    """The answer says what was wrong; one that insists is shown the best known items instead, and chooses among them."""
+    sessions, one = text_sessions(1), ReAct(llm=scripted([(tool, "no such film at all")], [5, 4, 3, 2, 1]))
+    for number in range(3):
+        (step,) = sessions.step([0], [one.act(sessions.talks[0].messages, slots=5)])
+        assert ("Error: there is no item" in step.messages[0]["content"]) == (number == 0)
+    assert len(step.info["items"]) == 5
+    assert (step.info["fallback"], step.info["invalid"]) == ("", 1)
 
 
 def test_who_recommends_too_early_looks_first() -> None:

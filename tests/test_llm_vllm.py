@@ -77,7 +77,7 @@ class EngineTests:
 
 class TestOffline(LanguageModelTests, EngineTests):
     pytestmark = real
-    n_prompts = 8
+    n_prompts = 16
     exact = False
 
     def make(self) -> LanguageModel:
@@ -88,7 +88,7 @@ class TestOffline(LanguageModelTests, EngineTests):
 
 class TestAsync(LanguageModelTests, EngineTests):
     pytestmark = real
-    n_prompts = 8
+    n_prompts = 16
     exact = False
 
     def make(self) -> LanguageModel:
@@ -122,7 +122,7 @@ class TestServer(LanguageModelTests, EngineTests):
     """The HTTP backend before a real server."""
 
     pytestmark = real
-    n_prompts = 8
+    n_prompts = 16
     exact = False
     url = ""
 

@@ -120,7 +120,7 @@ def test_two_calls_at_once_make_the_first_and_say_so() -> None:
         ({"wrong_replies": 1}, ['{"tool": "nope"}'], "wrong replies"),
         ({"tool_calls": 2}, ['{"tool": "top"}'] * 3, "tool calls"),
         ({"tool_calls": 0}, ['{"tool": "top"}'], "tool calls"),
-        ({"characters": 500}, ['{"tool": "top"}'], "characters"),
+        ({"tokens": 125}, ['{"tool": "top"}'], "tokens"),
     ],
 )
 def test_a_budget_that_is_gone_shows_the_fallback(settings, replies, why: str) -> None:
@@ -135,6 +135,41 @@ def test_a_budget_that_is_gone_shows_the_fallback(settings, replies, why: str) -
     assert "a slate was chosen for you" in text
     met = set(env.sessions.view(0)["history"].tolist())
     assert {item + 1 for item in popular} <= met
+
+
+def test_the_budget_of_tokens_is_counted_as_the_agents_model_does() -> None:
+    """By hand: a word is a token; each of these calls has one, and its answer as many as words."""
+    reply = '{"tool":"top","arguments":{"limit":2}}'
+    env = made(count=lambda text: len(text.split()), tool_calls=100)
+    env.reset(seed=0)
+    words = 1 + len(env.toolbox.call("top", {"limit": 2}, env.sessions.view(0)).split())
+    env = made(count=lambda text: len(text.split()), tool_calls=100, tokens=3 * words)
+    _, info = env.reset(seed=0)
+    assert f"has taken {3 * words:,} tokens" in info["messages"][0]["content"]
+    spent = [info["spent"]]
+    for number in range(1, 5):
+        *_, info = env.step(reply)
+        spent.append(info["spent"])
+        assert info["fallback"] == ("tokens" if number == 4 else "")
+    assert spent == [number * words for number in range(5)]
+
+
+def test_without_a_tokenizer_a_token_is_four_characters() -> None:
+    assert [text_rules.quarter("x" * n) for n in (0, 1, 4, 5, 400)] == [0, 1, 1, 2, 100]
+    env = made()
+    env.reset(seed=0)
+    text, *_, info = env.step("hm")
+    answer = text.partition("\n")[0]
+    assert info["spent"] == 1 + text_rules.quarter(answer)
+
+
+@pytest.mark.parametrize("number", [-1, 1.5, None, True])
+def test_a_count_that_is_no_number_is_told(number) -> None:
+    env = made(count=lambda text: number)
+    env.reset(seed=0)
+    with pytest.raises(ConfigError, match="expected a number of tokens"):
+        env.step("hm")
+    assert len(env.sessions.talks[0].messages) == 2, "nothing has happened"
 
 
 def test_valid_calls_between_wrong_replies_start_the_count_anew() -> None:
@@ -168,6 +203,29 @@ def test_a_snapshot_of_a_conversation_goes_on_identically() -> None:
     first = rest()
     env.sessions.restore(kept)
     assert rest() == first
+
+
+def test_the_log_tells_what_was_said_and_answered_and_who_chose() -> None:
+    """In their order, each cut by itself, so that a long reply hides none of the others."""
+    world = make_world(dataset="mini", slate_size=3)
+    talks = TextSessions(world, Toolbox(world.dataset, world.split), TextRules(wrong_replies=2), record=True)
+    talks.open(np.array([1]), np.array([0]))
+    for reply in ("Hm. " * 500, 'Let me look.\n{"tool": "top", "arguments": {"limit": 3}} and so on'):
+        assert talks.step([0], [reply])[0].reasoning == ""
+    (step,) = talks.step([0], [f"These.\n{recommending([1, 2, 3], world.catalog)}"])
+    hm, wrong, look, found, these = step.reasoning.split(" | ")
+    assert hm.startswith("Hm. Hm. ")
+    assert hm.endswith("…")
+    assert len(hm) <= 400
+    assert wrong.startswith("-> Error: found no tool call in “Hm. Hm. ")
+    assert look == 'Let me look. {"tool": "top", "arguments": {"limit": 3}}'
+    assert re.fullmatch(r"-> top: \d+ unmet items; the best known:", found)
+    assert these == f"These. {recommending([1, 2, 3], world.catalog)}"
+    talks.step([0], [""])
+    (step,) = talks.step([0], [{"content": None}])
+    empty = "(nothing) | -> Error: got an empty reply; "
+    assert step.reasoning.startswith(empty)
+    assert step.reasoning.endswith(" | Your replies were no valid calls: a slate was chosen for you.")
 
 
 def test_messages_stay_bounded_with_large_slates_and_long_replies() -> None:
@@ -238,7 +296,7 @@ def test_ten_thousand_hostile_replies_leave_it_consistent_and_tell_nothing_hidde
     """No exception, budgets hold, turns go on only by slates, and no message holds a word of the user's mind."""
     rng, n = random.Random(1), 100
     world = marked_world(slate_size=3, max_turns=5)
-    talks = TextSessions(world, Toolbox(world.dataset, world.split), TextRules(tool_calls=3, wrong_replies=2, characters=6000))
+    talks = TextSessions(world, Toolbox(world.dataset, world.split), TextRules(tool_calls=3, wrong_replies=2, tokens=1500))
     users, seeds, taken, waits = np.arange(n), np.arange(n), 0, np.zeros(n, int)
     told = [message for messages in talks.open(users, seeds) for message in messages]
     for number in range(100):
@@ -391,7 +449,8 @@ def test_broken_settings_are_told() -> None:
     for settings, what in (
         ({"rankers": "ease"}, "list of names"),
         ({"tool_calls": -1}, "tool_calls"),
-        ({"characters": 0}, "characters"),
+        ({"tokens": 0}, "tokens"),
+        ({"count": 4}, "number of tokens"),
     ):
         with pytest.raises(ConfigError, match=what):
             made(**settings)

@@ -11,7 +11,7 @@ from recoworld.assembly import make_world
 from recoworld.envs.text_rules import TextRules
 from recoworld.errors import ConfigError, LanguageModelError
 from recoworld.evaluation.text_play import TextPlay
-from recoworld.llm.model import Completion, Prompt
+from recoworld.llm.model import Completion, Prompt, Usage
 from recoworld.llm.scripted import Scripted
 from recoworld.policies import make_policy
 from recoworld.session_io import read_jsonl, write_jsonl
@@ -106,6 +106,20 @@ def test_an_agent_may_play(name: str) -> None:
     else:
         assert chosen, "its words are made up, but some of its calls are good"
         assert play.report()["tool_calls"] > 0
+
+
+def test_the_tokens_of_a_model_are_reported() -> None:
+    world = make_world(dataset="mini", slate_size=3, max_turns=2)
+
+    class Counting(Scripted):
+        def generate(self, prompts, **_):
+            return [Completion(text=agent(prompt, None), usage=Usage(prompt=100, completion=7)) for prompt in prompts]
+
+    play = TextPlay(world, Toolbox(world.dataset, world.split), Counting(name="fake"), side=4)
+    list(play.sessions(np.arange(6), np.arange(6)))
+    report = play.report()
+    assert report["prompt_tokens"] == 100 * report["replies"]
+    assert report["completion_tokens"] == 7 * report["replies"]
 
 
 def test_what_ended_before_the_model_failed_is_not_lost() -> None:

@@ -129,6 +129,14 @@ def test_top_leaves_out_what_was_met_and_holds_to_genre_era_and_fame(toolbox: To
     assert ids(toolbox.call("top", {"popularity": "little known", "limit": 1}, view)) == ["15"]
 
 
+def test_a_genre_that_is_none_is_answered_with_all_that_there_are(toolbox: Toolbox, view) -> None:
+    answer = toolbox.answer("top", {"genre": "funny films"}, view)
+    assert not answer.good
+    assert answer.text.startswith("Error: top: genre: got “funny films”; ")
+    assert [name.strip() for name in answer.text.partition("known: ")[2].split(",")] == list(toolbox.catalog.genre_names)
+    assert "did you mean 'Comedy'?" in toolbox.call("top", {"genre": "comedies"}, view)
+
+
 def test_user_history_tells_what_became_of_items_latest_first(toolbox: Toolbox, view) -> None:
     whole = toolbox.call("user_history", {}, view)
     assert ids(whole) == ["11", "300", "14", "10"]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 
-from recoworld.envs.sessions import PENALTY, fresh_seed, make_rules, next_sessions
-from recoworld.envs.text_rules import POPULAR, TextRules, rankers_of
+from recoworld.envs.sessions import PENALTY, Rules, fresh_seed, make_rules, next_sessions
+from recoworld.envs.text_rules import POPULAR, TextRules, quarter, rankers_of
 from recoworld.envs.text_sessions import Step, TextSessions
 from recoworld.envs.text_words import MESSAGE
 from recoworld.errors import ConfigError, SessionOver
@@ -51,16 +51,16 @@ class TextEnv(gym.Env[str, str]):
     Tools take none of the user's time.
 
     **Fallback** An agent that spends its `tool_calls` and calls one more, that gives `wrong_replies` in a row, or that recommends nothing
-    when the session has taken its `characters`, has a slate chosen for it: the best known items that the user has not met, or what the
+    when the session has taken its `tokens`, has a slate chosen for it: the best known items that the user has not met, or what the
     ranker `fallback` shows. A broken reply is data, never an error.
 
     **Info** ``messages``; ``user`` (its id); ``tool`` (what was called, "" for nothing); ``items`` shown by this step, [] for none;
-    ``fallback``: "" or "tool calls", "wrong replies", "characters"; ``tool_calls``, ``invalid``, ``fallbacks``: so far in this session;
-    ``reward_parts``, ``instruction``, ``tokens`` as in `SlateEnv`.
+    ``fallback``: "" or "tool calls", "wrong replies", "tokens"; ``tool_calls``, ``invalid``, ``fallbacks``: so far in this session;
+    ``spent``: tokens of replies and answers so far; ``reward_parts``, ``instruction``, ``tokens`` (of a simulated user) as in `SlateEnv`.
 
     **Arguments** those of `recoworld.configs.WorldConfig`, config: a preset; rankers: names of registered policies, or fitted ones by name
     (None: EASE, or popularity for more than 20,000 items); embeddings: item vectors for search and similar; tool_calls, wrong_replies,
-    characters, fallback: see `recoworld.envs.text_rules.TextRules`.
+    tokens, count, fallback: see `recoworld.envs.text_rules.TextRules`.
 
     **Example**
 
@@ -82,18 +82,15 @@ class TextEnv(gym.Env[str, str]):
         embeddings: Floats | None = None,
         tool_calls: int = TextRules.tool_calls,
         wrong_replies: int = TextRules.wrong_replies,
-        characters: int = TextRules.characters,
+        tokens: int = TextRules.tokens,
+        count: Callable[[str], int] = quarter,
         fallback: str = POPULAR,
         render_mode: str | None = None,
         **settings: Any,
     ) -> None:
-        if render_mode is not None:
-            raise ConfigError(f"render_mode: got {render_mode!r}; the text environment is text already: read its messages")
-        self._rules = make_rules(config, "raise", PENALTY, settings)
-        self.world = self._rules.world
-        rules = TextRules(tool_calls=tool_calls, wrong_replies=wrong_replies, characters=characters, fallback=fallback)
-        self.toolbox = Toolbox(self.world.dataset, self.world.split, rankers=rankers_of(self.world, rankers), embeddings=embeddings)
-        self.sessions = TextSessions(self.world, self.toolbox, rules)
+        rules = TextRules(tool_calls=tool_calls, wrong_replies=wrong_replies, tokens=tokens, count=count, fallback=fallback)
+        self._rules, self.sessions = text_sessions(rules, config, rankers, embeddings, render_mode, settings)
+        self.world, self.toolbox = self.sessions.world, self.sessions.toolbox
         self.observation_space = AnyText(2 * MESSAGE + 2)
         self.action_space = AnyText(LONGEST)
         self._seed: int | None = None
@@ -152,6 +149,23 @@ class TextSession:
         return await asyncio.to_thread(function, *args, **settings) if self._waits else function(*args, **settings)
 
 
+def text_sessions(
+    rules: TextRules,
+    config: str | None,
+    rankers: Mapping[str, Recommender] | Iterable[str] | None,
+    embeddings: Floats | None,
+    render_mode: str | None,
+    settings: dict[str, Any],
+) -> tuple[Rules, TextSessions]:
+    """A world with its tools, and nobody in it yet, out of the arguments of `TextEnv`. Raises ConfigError, UnknownName, DatasetError."""
+    if render_mode is not None:
+        raise ConfigError(f"render_mode: got {render_mode!r}; the text environment is text already: read its messages")
+    made = make_rules(config, "raise", PENALTY, settings)
+    world = made.world
+    toolbox = Toolbox(world.dataset, world.split, rankers=rankers_of(world, rankers), embeddings=embeddings)
+    return made, TextSessions(world, toolbox, rules)
+
+
 def joined(messages: Iterable[Message]) -> str:
     """Messages as one string, parted by an empty line."""
     return "\n\n".join(str(message["content"]) for message in messages)
@@ -159,7 +173,7 @@ def joined(messages: Iterable[Message]) -> str:
 
 def first_info(messages: tuple[Message, ...], user: str) -> dict[str, Any]:
     """The info of a session's beginning."""
-    nothing: dict[str, Any] = {"tool": "", "items": [], "fallback": "", "reward_parts": {}, "instruction": ""}
+    nothing: dict[str, Any] = {"tool": "", "items": [], "fallback": "", "spent": 0, "reward_parts": {}, "instruction": ""}
     return {"messages": messages, "user": user, **nothing, "tool_calls": 0, "invalid": 0, "fallbacks": 0}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from threading import Lock
 
@@ -20,6 +20,11 @@ POPULAR = "popular"
 """The fallback that needs no ranker."""
 
 
+def quarter(text: str) -> int:
+    """Tokens of a text where no tokenizer is at hand: a quarter of its characters, rounded up."""
+    return -(-len(text) // 4)
+
+
 @dataclass(frozen=True, kw_only=True)
 class TextRules:
     """How long an agent may think, and what is shown when it may no more."""
@@ -28,23 +33,34 @@ class TextRules:
     """Calls of tools other than `recommend`, a turn."""
     wrong_replies: int = 3
     """Replies in a row that are no valid call: the last of them gets the fallback."""
-    characters: int = 120_000
+    tokens: int = 30_000
     """Of the agent's replies and the tools' answers together, a session. Once they are gone, a reply that does not recommend gets the
     fallback at once."""
+    count: Callable[[str], int] = quarter
+    """How many tokens a text has, e.g. ``lambda text: len(tokenizer.encode(text))`` of the agent's own tokenizer."""
     fallback: str = POPULAR
     """ "popular": the best known items that the user has not met; or the name of a ranker."""
 
     def __post_init__(self) -> None:
-        for name, low in (("tool_calls", 0), ("wrong_replies", 1), ("characters", 1)):
+        for name, low in (("tool_calls", 0), ("wrong_replies", 1), ("tokens", 1)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < low:
                 raise ConfigError(f"{name}: got {value!r}; expected an integer from {low} on")
+        if not callable(self.count):
+            raise ConfigError(f"count: got {self.count!r}; expected a function that is given a text and returns its number of tokens")
+
+    def counted(self, text: str) -> int:
+        """Tokens of a text. Raises ConfigError where `count` gives no number."""
+        number = self.count(text)
+        if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+            raise ConfigError(f"count: got {str(number)[:60]!r} for a text; expected a number of tokens, from 0 on")
+        return number
 
     def system(self, world: World, toolbox: Toolbox) -> str:
         """The first message. Raises UnknownName for a fallback that is no ranker."""
         if self.fallback != POPULAR and self.fallback not in toolbox.rankers:
             raise UnknownName("fallback", self.fallback, [POPULAR, *toolbox.rankers])
-        budgets = {"calls": self.tool_calls, "wrong": self.wrong_replies, "characters": self.characters}
+        budgets = {"calls": self.tool_calls, "wrong": self.wrong_replies, "tokens": self.tokens}
         return system_text(world, toolbox, **budgets, fallback=self.fallback)
 
 

@@ -26,14 +26,13 @@ from recoworld.tools.toolbox import Toolbox
 from recoworld.types import Ints, Observations, Slates, Turn
 from recoworld.world import State, World
 
-THOUGHT = 1500
-"""Characters of each reply that are kept as the agent's reasoning, at most."""
-
+THOUGHT, CALL = 400, 200
+"""Characters of a reply's words, and of its call or the first line of the answer, that are kept as the agent's reasoning."""
 
 _GONE = {
     "tool calls": "You had no tool calls left",
     "wrong replies": "Your replies were no valid calls",
-    "characters": "The session has taken its characters",
+    "tokens": "The session has taken its tokens",
 }
 
 
@@ -48,9 +47,9 @@ class Talk:
     wrong: int = 0
     """Replies in a row that were no valid call."""
     spent: int = 0
-    """Characters of replies and answers in this session."""
+    """Tokens of replies and answers in this session, see `TextRules.count`."""
     thoughts: tuple[str, ...] = ()
-    """What the agent said in this turn, a line a reply."""
+    """What the agent said in this turn, and what it was answered."""
     over: bool = False
     counts: dict[str, int] = field(default_factory=lambda: {"tool_calls": 0, "invalid": 0, "fallbacks": 0})
     """In this session; never changed in place."""
@@ -70,7 +69,7 @@ class Step:
     turn: SessionTurn | None = None
     """What happened, as it is kept, where a slate was shown and turns are recorded."""
     reasoning: str = ""
-    """What the agent said in the turn, at its end."""
+    """What the agent said in the turn, what it was answered, and why a slate was chosen for it, parted by bars; at the turn's end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,8 +152,8 @@ class TextSessions:
         said, talk, rules = parsed(reply), self.talks[row], self.rules
         spoken = _spoken(reply, said)
         mine: Message = {"role": "assistant", "content": spoken}
-        thoughts = (*talk.thoughts, plain(spoken, THOUGHT))
-        talk = replace(talk, messages=(*talk.messages, mine), spent=talk.spent + len(spoken), thoughts=thoughts)
+        thoughts = (*talk.thoughts, _thought(said))
+        talk = replace(talk, messages=(*talk.messages, mine), spent=talk.spent + rules.counted(spoken), thoughts=thoughts)
         call = said.calls[0] if said.calls else None
         notes = (f"You made {len(said.calls)} calls at once; only the first counts.",) if len(said.calls) > 1 else ()
         if call is not None and call.tool == "recommend":
@@ -171,12 +170,13 @@ class TextSessions:
         else:
             text, good = f"Error: {said.problem}", False
         talk = replace(talk, wrong=0) if good else _counted(replace(talk, wrong=talk.wrong + 1), "invalid")
-        talk = replace(talk, spent=talk.spent + len(text))
+        heading = text.partition("\n")[0]
+        talk = replace(talk, spent=talk.spent + rules.counted(text), thoughts=(*talk.thoughts, f"-> {plain(heading, CALL)}"))
         tool = "" if call is None else plain(call.tool, 40)
         if talk.wrong >= rules.wrong_replies:
             return self._fallback(talk, view, "wrong replies", tool)
-        if talk.spent > rules.characters:
-            return self._fallback(talk, view, "characters", tool)
+        if talk.spent > rules.tokens:
+            return self._fallback(talk, view, "tokens", tool)
         if not good:
             notes = (*notes, f"Wrong reply {talk.wrong} of {rules.wrong_replies}.")
         left = rules.tool_calls - talk.calls
@@ -218,7 +218,7 @@ class TextSessions:
         over = "left" if left else "cut" if cut else ""
         text = reply_text(world, turn, place, standing, int(history.age[row]), number, over=over)
         message: Message = {"role": "user", "content": bounded("\n".join([*act.notes, text]))}
-        reasoning = "\n".join(act.talk.thoughts)
+        reasoning = " | ".join([*act.talk.thoughts, *act.notes])
         self.talks[row] = replace(act.talk, messages=(*act.talk.messages, message), calls=0, wrong=0, thoughts=(), over=bool(over))
         said, info = turn.feedback.instruction, self._info(row, act)
         info["items"] = turn.slates[place].tolist()
@@ -235,7 +235,7 @@ class TextSessions:
     def _info(self, row: int, act: _Act) -> dict[str, Any]:
         user = str(self.world.dataset.users.ids[self.world.state.history.users[row]])
         nothing: dict[str, Any] = {"items": [], "reward_parts": {}, "instruction": ""}
-        return {"user": user, **nothing, "tool": act.tool, "fallback": act.fallback, **act.talk.counts}
+        return {"user": user, **nothing, "tool": act.tool, "fallback": act.fallback, "spent": act.talk.spent, **act.talk.counts}
 
 
 def _answer(tool: str, call_id: str, text: str) -> Message:
@@ -253,9 +253,15 @@ def _spoken(reply: object, said: Reply) -> str:
     return "".join(c for c in kept if c >= " " or c in "\n\t")
 
 
+def _thought(said: Reply) -> str:
+    """A reply in a reader's log: its words and its first call."""
+    call = plain(_written(said.calls[0]), CALL) if said.calls else ""
+    return f"{plain(said.words, THOUGHT)} {call}".strip() or "(nothing)"
+
+
 def _written(call: Call) -> str:
     try:
-        return json.dumps({"tool": call.tool, "arguments": call.arguments})[:LONGEST]
+        return json.dumps({"tool": call.tool, "arguments": call.arguments}, ensure_ascii=False)[:LONGEST]
     except (TypeError, ValueError, RecursionError):
         return json.dumps({"tool": plain(call.tool, 40)})
 

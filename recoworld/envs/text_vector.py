@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,15 +10,13 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from recoworld.envs.sessions import PENALTY, fresh_seed, make_rules, next_sessions
-from recoworld.envs.text import AnyText, first_info, info_of, joined
-from recoworld.envs.text_rules import POPULAR, TextRules, rankers_of
-from recoworld.envs.text_sessions import TextSessions
+from recoworld.envs.sessions import fresh_seed, next_sessions
+from recoworld.envs.text import AnyText, first_info, info_of, joined, text_sessions
+from recoworld.envs.text_rules import POPULAR, TextRules, quarter
 from recoworld.envs.text_words import MESSAGE
 from recoworld.errors import ConfigError, SessionOver
 from recoworld.llm.model import Message
 from recoworld.tools.replies import LONGEST
-from recoworld.tools.toolbox import Toolbox
 from recoworld.types import Floats, Recommender
 
 Texts = tuple[str, ...]
@@ -45,21 +43,18 @@ class TextVector(VectorEnv[Texts, Sequence[Any], NDArray[Any]]):
         embeddings: Floats | None = None,
         tool_calls: int = TextRules.tool_calls,
         wrong_replies: int = TextRules.wrong_replies,
-        characters: int = TextRules.characters,
+        tokens: int = TextRules.tokens,
+        count: Callable[[str], int] = quarter,
         fallback: str = POPULAR,
         render_mode: str | None = None,
         **settings: Any,
     ) -> None:
         if isinstance(num_envs, bool) or not isinstance(num_envs, int | np.integer) or num_envs < 1:
             raise ConfigError(f"num_envs: got {num_envs!r}; expected an integer from 1 on")
-        if render_mode is not None:
-            raise ConfigError(f"render_mode: got {render_mode!r}; the text environment is text already: read its messages")
         self.num_envs, self.render_mode = int(num_envs), None
-        self._rules = make_rules(config, "raise", PENALTY, settings)
-        self.world = self._rules.world
-        rules = TextRules(tool_calls=tool_calls, wrong_replies=wrong_replies, characters=characters, fallback=fallback)
-        self.toolbox = Toolbox(self.world.dataset, self.world.split, rankers=rankers_of(self.world, rankers), embeddings=embeddings)
-        self.sessions = TextSessions(self.world, self.toolbox, rules)
+        rules = TextRules(tool_calls=tool_calls, wrong_replies=wrong_replies, tokens=tokens, count=count, fallback=fallback)
+        self._rules, self.sessions = text_sessions(rules, config, rankers, embeddings, render_mode, settings)
+        self.world, self.toolbox = self.sessions.world, self.sessions.toolbox
         self.single_observation_space, self.single_action_space = AnyText(2 * MESSAGE + 2), AnyText(LONGEST)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)

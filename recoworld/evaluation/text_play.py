@@ -14,9 +14,9 @@ from recoworld.envs.text_sessions import TextSessions
 from recoworld.envs.text_words import plain_chat
 from recoworld.errors import ConfigError
 from recoworld.evaluation.table import Ints
-from recoworld.llm.model import LanguageModel, Message, Prompt, Sampling
+from recoworld.llm.model import LanguageModel, Message, Prompt, Sampling, Usage
 from recoworld.luck import combine
-from recoworld.session import Mind, Session, SessionTurn, mind_of
+from recoworld.session import REASONING, Mind, Session, SessionTurn, mind_of
 from recoworld.tools.toolbox import Toolbox
 from recoworld.world import World
 
@@ -83,6 +83,7 @@ class TextPlay:
         self.sampling, self.name = sampling or Sampling(), name or f"text:{model.name}"
         self._asked: list[int] = []  # prompts of each batch
         self._room = 0
+        self._usage = Usage()
         self._counts = {"sessions": 0, "turns": 0, "tool_calls": 0, "invalid": 0, "fallbacks": 0}
 
     def sessions(self, users: Ints, seeds: NDArray[Any]) -> Iterator[Session]:
@@ -104,7 +105,7 @@ class TextPlay:
             free = []
             for row, step in zip(rows, self.talks.step(rows, self._replies(rows, seats, seeds)), strict=True):
                 if step.turn is not None:
-                    seats[row].turns.append(replace(step.turn, reasoning=step.reasoning))
+                    seats[row].turns.append(replace(step.turn, reasoning=step.reasoning[:REASONING]))
                 if step.terminated or step.truncated:
                     yield self._ended(seats[row], row, users, seeds)
                     free.append(row)
@@ -115,9 +116,13 @@ class TextPlay:
             self._seat(seats, free, queue)
 
     def report(self) -> dict[str, Any]:
-        """Sessions, turns, tool calls, invalid replies and fallbacks so far; batches, and their mean share of `side` that was filled."""
+        """Sessions that ended, with their turns, tool calls, invalid replies and fallbacks; batches, and how full they were on average.
+
+        prompt_tokens, completion_tokens: of a model; an agent tells its own (`recoworld.policies.agents.agent.Agent.report`).
+        """
         fill = float(np.mean(self._asked)) / self._room if self._asked else 0.0
-        return {"model": self.model.name, **self._counts, "batches": len(self._asked), "replies": sum(self._asked), "fill": fill}
+        tokens = {"prompt_tokens": self._usage.prompt, "completion_tokens": self._usage.completion}
+        return {"model": self.model.name, **self._counts, "batches": len(self._asked), "replies": sum(self._asked), "fill": fill, **tokens}
 
     def _replies(self, rows: Sequence[int], seats: list[_Seat], seeds: NDArray[Any]) -> list[str]:
         if isinstance(self.model, TextAgent):
@@ -127,7 +132,9 @@ class TextPlay:
             seed = int(combine(seeds[seats[row].session], seats[row].replies)[0] >> np.uint64(33))
             prompts.append(Prompt(messages=plain_chat(self.talks.talks[row].messages, self.context), seed=seed))
             seats[row].replies += 1
-        return [reply.text for reply in self.model.generate(prompts, sampling=self.sampling)]
+        replies = self.model.generate(prompts, sampling=self.sampling)
+        self._usage = sum((reply.usage for reply in replies), self._usage)
+        return [reply.text for reply in replies]
 
     def _seat(self, seats: list[_Seat], rows: list[int], queue: list[int]) -> None:
         """Give free seats to the next sessions, which stand open in the world already; the rest stay empty."""

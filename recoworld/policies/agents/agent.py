@@ -158,9 +158,7 @@ class Agent(ABC):
             prompts,
             seeds,
             schema=schema,
-            sampling=Sampling(
-                max_tokens=self.config.max_tokens or max(longest_reply(schema) * 2 // 5, 1), temperature=self.config.temperature
-            ),
+            sampling=Sampling(max_tokens=self.config.max_tokens or longest_reply(schema), temperature=self.config.temperature),
             read=read,
             complaint=lambda error: self.prompts.render("retry.j2", error=error, **facts),
             ledger=self.ledger,

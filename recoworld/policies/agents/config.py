@@ -25,7 +25,7 @@ class AgentConfig(ModelSettings):
     """The latest items of the user's history that it is told."""
     temperature: Annotated[float, Field(ge=0, le=5)] = 0.0
     max_tokens: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    """Of one reply; None for two fifths of the characters of the longest one."""
+    """Of one reply; None for as many as the longest one has characters, so that none is cut that a grammar holds."""
     retries: Annotated[int, Field(ge=0, le=5)] = 1
     """How often a reply that cannot be read is asked for anew, with what was wrong."""
     prompts: Path | None = None

@@ -46,7 +46,7 @@ class LLMRank(Agent):
     """Zero-shot re-ranking by a language model with a recency-focused prompt. See the module's docstring."""
 
     kind = "llmrank"
-    version = "llmrank-v1"
+    version = "llmrank-v2"
     files = ("system.j2", "turn.j2", "retry.j2")
     Config = LLMRankConfig
     config: LLMRankConfig

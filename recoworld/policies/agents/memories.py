@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 REFLECTION, MEMORY = 200, 400
 """Characters of a reflection, and of a memory."""
 _SLATE = 50  # items of a slate that are told
-SCHEMA = record_of({"reflection": words(REFLECTION), "memory": words(MEMORY)})
+SCHEMA = record_of({"reflection": words(REFLECTION, begin="The user "), "memory": words(MEMORY, begin="The user likes ")})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,15 +95,20 @@ class Memories:
 
     def _plain(self, chain: _Chain) -> Memory:
         """The first memory without a model."""
-        tastes = self.perception.tastes(View(about="", past=chain.past, turns=(), asked=""))
+        tastes = self._tastes(chain)
         return Memory(text=f"Likes {tastes}." if tastes else "")
 
+    def _tastes(self, chain: _Chain) -> str:
+        return self.perception.tastes(View(about="", past=chain.past, turns=(), asked=""))
+
     def _prompt(self, chain: _Chain, step: int, memory: Memory) -> Prompt:
-        render, told = self._agent.prompts.render, self.perception.told
+        render = self._agent.prompts.render
+        met = chain.turns[step - 1][:_SLATE] if step else chain.past[-self._agent.config.history_items :]
+        told = [self.perception.told(one, genres=True) for one in met]
         if step:
-            words = render("slow.j2", about=chain.about, memory=memory.text, slate=[told(met) for met in chain.turns[step - 1][:_SLATE]])
+            words = render("slow.j2", about=chain.about, memory=memory.text, slate=told)
         else:
-            words = render("begin.j2", about=chain.about, history=[told(met) for met in chain.past[-self._agent.config.history_items :]])
+            words = render("begin.j2", about=chain.about, history=told, tastes=self._tastes(chain))
         return Prompt.of(words, system=render("reflect.j2"))
 
 

@@ -96,9 +96,10 @@ class Perception:
             for row, (profile, items, acts) in enumerate(rows)
         ]
 
-    def told(self, met: Met) -> str:
-        """An item of a history: ``"Heat", liked``."""
-        return f"{self.items.title(met.item)}, {_DID[met.act]}"
+    def told(self, met: Met, *, genres: bool = False) -> str:
+        """An item of a history: ``"Heat", liked``, or with its genres ``"Heat", liked (Crime)``."""
+        kinds = self.items.genres(met.item) if genres else ""
+        return f"{self.items.title(met.item)}, {_DID[met.act]}" + (f" ({kinds})" if kinds else "")
 
     def tastes(self, view: View, most: int = 3) -> str:
         """The genres that the user liked most often, "" for none."""

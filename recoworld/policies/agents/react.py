@@ -8,8 +8,9 @@ S. Yao et al., "ReAct: Synergizing Reasoning and Acting in Language Models", ICL
 - **action**: a tool of `recoworld.tools` with its argument, whose answer is read before the next step, until it recommends;
 - **memory**: the steps of this turn, and the slates of this session.
 
-After `steps` tools, or when it says "recommend", it chooses from a numbered list of what its tools have shown it. A step that cannot be
-read ends the exploration; a choice that cannot be read leaves the order of the candidates.
+After `steps` tools, when it says "recommend", and when it would use a tool as it has already in this turn, it chooses from a numbered list
+of what its tools have shown it. A step that cannot be read ends the exploration; a choice that cannot be read leaves the order of the
+candidates. `top` with words that are no genre becomes a `search` for them.
 
 | departures from the paper | because |
 |---|---|
@@ -18,8 +19,8 @@ read ends the exploration; a choice that cannot be read leaves the order of the 
 
 | file | is | gets |
 |---|---|---|
-| system.j2 | the task, the tools, how to reply | slots, genres, rankers |
-| turn.j2 | what is perceived at the start of a turn | about, history, turns, asked, slots |
+| system.j2 | the task, the tools, how to reply | slots, genres |
+| turn.j2 | what is perceived at the start of a turn | about, history, tastes, turns, asked, slots |
 | choose.j2 | the list to recommend from | items, wanted |
 | retry.j2 | what was wrong with the last reply | error |
 """
@@ -42,13 +43,14 @@ from recoworld.policies.agents.agent import Agent, Thought
 from recoworld.policies.agents.config import AgentConfig
 from recoworld.policies.agents.perceive import View
 from recoworld.policies.agents.replies import Ranking, ranking_schema, read_ranking
-from recoworld.policies.agents.steps import SCHEMA, Step, listed, read_step, said, turn_of, within
+from recoworld.policies.agents.steps import SCHEMA, Step, genres_in, listed, outcome, read_step, said, turn_of, within
 from recoworld.text import clean
 from recoworld.tools import Toolbox
 from recoworld.types import Slates
 from recoworld.users import Dataset, Split
 
 _CHOICE = 30  # the question after all steps
+_GENRES = 40  # named in the prompt
 
 
 class ReActConfig(AgentConfig):
@@ -70,6 +72,7 @@ class _Work:
     messages: list[Message]
     answers: list[str] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
+    calls: set[tuple[str, str]] = field(default_factory=set)
     over: bool = False
 
 
@@ -77,11 +80,11 @@ class ReAct(Agent):
     """Thought, tool, observation, until it recommends. See the module's docstring."""
 
     kind = "react"
-    version = "react-v1"
+    version = "react-v2"
     files = ("system.j2", "turn.j2", "choose.j2", "retry.j2")
     Config = ReActConfig
     config: ReActConfig
-    _genres: str = ""
+    _genres: tuple[str, ...] = ()
 
     def fit(self, dataset: Dataset, split: Split) -> None:
         """See `Agent.fit`."""
@@ -89,7 +92,7 @@ class ReAct(Agent):
         known = self.perception
         self.toolbox = Toolbox(known.dataset, known.split, rankers={self.generator.name: self.generator})
         self._items = {clean(item_id, 40): item for item, item_id in reversed(list(enumerate(known.catalog.ids.tolist())))}
-        self._genres = ", ".join(clean(name, NAME) for name in known.catalog.genre_names[:40] if name != NO_GENRE)
+        self._genres = tuple(clean(name, NAME) for name in known.catalog.genre_names if name != NO_GENRE)
 
     def think(self, views: list[View], pool: Slates, k: int, luck: Luck) -> list[Thought]:
         """See `Agent.think`."""
@@ -115,16 +118,17 @@ class ReAct(Agent):
         have been called. An agent that recommends before its tools have shown it enough items is given `top` first.
         Raises LanguageModelError.
         """
-        talks = [[message for message in messages if message["role"] != "system"] for messages in conversations]
+        talks = list(conversations)
         turns = [turn_of(talk) for talk in talks]
         keys = np.array([_seed(talk) for talk in talks], np.uint64)
-        asks = [row for row, (used, _) in enumerate(turns) if used < self.config.steps]
+        asks = [row for row, (said_before, _) in enumerate(turns) if len(said_before) < self.config.steps]
         steps = dict(zip(asks, self._steps([talks[row] for row in asks], slots, keys[asks]), strict=True)) if asks else {}
         out, chosen = [""] * len(talks), []
-        for row, (_, answers) in enumerate(turns):
+        for row, (said_before, answers) in enumerate(turns):
             step = steps.get(row)
-            if step is not None and step.tool != "recommend":
-                out[row] = said(step.thought, step.tool, step.arguments)
+            reply = "" if step is None or step.tool == "recommend" else said(step.thought, step.tool, step.arguments)
+            if reply and reply.rpartition("\n")[2] not in said_before:
+                out[row] = reply
             elif len(listed(answers)) < slots:
                 out[row] = said(step.thought if step is not None else "", "top", {"limit": 20})
             else:
@@ -132,11 +136,11 @@ class ReAct(Agent):
         shown = max(self.config.n_candidates, slots)
         lists = [list(listed(turns[row][1]).items())[-shown:] for row in chosen]
         lines = [[f"[{item_id}] {line}" for item_id, line in items] for items in lists]
-        replies = self._choices([talks[row] for row in chosen], lines, slots, shown, slots, keys[chosen]) if chosen else []
-        for row, items, reply in zip(chosen, lists, replies, strict=True):
-            first = [items[place][0] for place in reply.places if place < len(items)] if reply is not None else []
+        rankings = self._choices([talks[row] for row in chosen], lines, slots, shown, slots, keys[chosen]) if chosen else []
+        for row, items, ranking in zip(chosen, lists, rankings, strict=True):
+            first = [items[place][0] for place in ranking.places if place < len(items)] if ranking is not None else []
             ids = list(dict.fromkeys([*first, *(item_id for item_id, _ in items)]))[:slots]
-            out[row] = said(reply.thought if reply is not None else "", "recommend", {"items": ids})
+            out[row] = said(ranking.thought if ranking is not None else "", "recommend", {"items": ids})
         return out
 
     def _perceived(self, view: View, k: int) -> Message:
@@ -145,19 +149,21 @@ class ReAct(Agent):
         told = [[perception.told(met) for met in turn] for turn in view.turns]
         turns = list(enumerate(told, 1))[len(told) - min(config.remembered, len(told)) :]
         history = [perception.told(met) for met in view.past[-config.history_items :]]
-        words = self.prompts.render("turn.j2", about=view.about, history=history, turns=turns, asked=view.asked, slots=k)
-        return {"role": "user", "content": words}
+        facts = {"about": view.about, "history": history, "tastes": perception.tastes(view), "turns": turns, "asked": view.asked}
+        return {"role": "user", "content": self.prompts.render("turn.j2", slots=k, **facts)}
 
     def _stepped(self, works: list[_Work], k: int, number: int, luck: Luck) -> None:
         """One thought and one action of everyone who still explores."""
         steps = self._steps([work.messages for work in works], k, luck.keys, number)
         for work, step in zip(works, steps, strict=True):
-            if step is None or step.tool == "recommend":
+            again = step is not None and step.call in work.calls
+            if step is None or step.tool == "recommend" or again:
                 work.over = True
-                work.words.append(step.words if step is not None else "no step could be read")
+                work.words.append(("no step could be read" if step is None else step.words) + ", as before" * again)
                 continue
+            work.calls.add(step.call)
             answer = self.toolbox.call(step.tool, step.arguments, work.view.row)
-            work.words.append(step.words)
+            work.words.append(f"{step.words}: {outcome(answer)}")
             if step.tool != "user_history":
                 work.answers.append(answer)
             work.messages += [
@@ -168,7 +174,8 @@ class ReAct(Agent):
     def _steps(self, talks: Sequence[Sequence[Message]], slots: int, keys: Keys, number: int = 0) -> list[Step | None]:
         """Reasoning and planning: what each wants to do next."""
         prompts = [self._prompt(talk, slots) for talk in talks]
-        return self.asked(prompts, Luck(keys), schema=SCHEMA, read=read_step, question=1 + number)
+        steps = self.asked(prompts, Luck(keys), schema=SCHEMA, read=read_step, question=1 + number)
+        return [step and step.meant(self._known(talk)) for step, talk in zip(steps, talks, strict=True)]
 
     def _choices(
         self, talks: Sequence[Sequence[Message]], lines: list[list[str]], wanted: int, shown: int, slots: int, keys: Keys
@@ -186,8 +193,13 @@ class ReAct(Agent):
         return replies
 
     def _prompt(self, talk: Sequence[Message], slots: int) -> Prompt:
-        system: Message = {"role": "system", "content": self.prompts.render("system.j2", slots=slots, genres=self._genres)}
-        return Prompt(messages=(system, *within(talk, self.config.context)))
+        genres = ", ".join(self._known(talk)[:_GENRES])
+        system: Message = {"role": "system", "content": self.prompts.render("system.j2", slots=slots, genres=genres)}
+        return Prompt(messages=(system, *within((message for message in talk if message["role"] != "system"), self.config.context)))
+
+    def _known(self, talk: Sequence[Message]) -> tuple[str, ...]:
+        """The genres that the tools know: those of the conversation where it is a text environment's, else those of the catalogue."""
+        return genres_in(talk) if talk and talk[0]["role"] == "system" else self._genres
 
     def _list(self, work: _Work, pool: list[int], shown: int) -> list[int]:
         """What is chosen from: the latest items that the tools have listed, filled up from the candidates."""

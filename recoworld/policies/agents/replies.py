@@ -17,6 +17,8 @@ from recoworld.llm.words import PLAIN
 
 THOUGHT, WHY = 160, 40
 """Characters of a thought, and of the reason for an item."""
+WANTS = "The user wants "
+"""How a thought begins: a small model, left to itself, says the first title that it has read."""
 _MOST = 1000  # entries of a ranking that are read
 
 
@@ -39,12 +41,12 @@ def ranking_schema(wanted: int, shown: int, *, reasons: bool = False) -> Schema:
     number = {"type": "integer", "minimum": 1, "maximum": shown}
     entry = record_of({"item": number, "why": words(WHY)}) if reasons else number
     ranking = {"type": "array", "items": entry, "minItems": wanted, "maxItems": wanted}
-    return record_of({"thought": words(THOUGHT), "ranking": ranking})
+    return record_of({"thought": words(THOUGHT, begin=WANTS), "ranking": ranking})
 
 
-def words(most: int, least: int = 1) -> Schema:
-    """The schema of a few words."""
-    return {"type": "string", "pattern": f"^{PLAIN}{{{least},{most}}}$"}
+def words(most: int, least: int = 1, *, begin: str = "") -> Schema:
+    """The schema of a few words; begin: letters and spaces that they begin with, among the `most`."""
+    return {"type": "string", "pattern": f"^{begin}{PLAIN}{{{least},{most - len(begin)}}}$"}
 
 
 def read_ranking(text: str, wanted: int, shown: int) -> Ranking:

@@ -20,7 +20,7 @@ arXiv 2508.18812.
 | system.j2 | who the agent is, and how it replies when it thinks fast | |
 | fast.j2 | fast thinking | about, memory, history, last, asked, items, wanted |
 | reflect.j2 | how it replies when it thinks slowly | |
-| begin.j2 | slow thinking before the session | about, history |
+| begin.j2 | slow thinking before the session | about, history, tastes |
 | slow.j2 | slow thinking after a slate | about, memory, slate |
 | retry.j2 | what was wrong with the last reply | error |
 """
@@ -56,7 +56,7 @@ class STARec(Agent):
     """Fast thinking to rank, slow thinking to remember. See the module's docstring."""
 
     kind = "starec"
-    version = "starec-v1"
+    version = "starec-v2"
     files = ("system.j2", "fast.j2", "reflect.j2", "begin.j2", "slow.j2", "retry.j2")
     Config = STARecConfig
     config: STARecConfig

@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 from recoworld.llm.asking import Unreadable
 from recoworld.llm.model import Message
 from recoworld.llm.replies import object_in, record_of, words_of
-from recoworld.policies.agents.replies import THOUGHT, words
+from recoworld.policies.agents.replies import THOUGHT, WANTS, words
 from recoworld.text import clean, plain
 
 TOOLS = ("search", "similar", "lookup", "top", "user_history", "rank", "recommend")
 ARGUMENT = 60
-SCHEMA = record_of({"thought": words(THOUGHT), "tool": {"enum": list(TOOLS)}, "argument": words(ARGUMENT, 0)})
+SCHEMA = record_of({"thought": words(THOUGHT, begin=WANTS), "tool": {"enum": list(TOOLS)}, "argument": words(ARGUMENT, 0)})
 _WHICH = ("liked", "disliked", "session", "all")
 _FAME = ("well known", "little known")
 _LISTED = re.compile(r"^\[([^\]\s]{1,60})\] (.*)$", re.MULTILINE)
@@ -49,11 +50,22 @@ class Step:
             case _:
                 return {}  # `rank` takes its first ranker
 
+    def meant(self, genres: Iterable[str]) -> Step:
+        """The same, or `search` where `top` was given words that are none of these genres; without any genres the same."""
+        known = {genre.casefold() for genre in genres}
+        genre = self.arguments.get("genre") if self.tool == "top" and known else None
+        return self if genre is None or genre.casefold() in known else replace(self, tool="search")
+
     @property
     def text(self) -> str:
         """As it was said."""
         content = {"thought": clean(self.thought, THOUGHT), "tool": self.tool, "argument": clean(self.argument, ARGUMENT)}
         return json.dumps(content, ensure_ascii=False)
+
+    @property
+    def call(self) -> tuple[str, str]:
+        """By which it is known again."""
+        return self.tool, self.argument.strip().casefold()
 
     @property
     def words(self) -> str:
@@ -88,17 +100,32 @@ def listed(answers: Iterable[str]) -> dict[str, str]:
     return out
 
 
-def turn_of(messages: Iterable[Message]) -> tuple[int, list[str]]:
-    """Replies of the agent since its last slate, and what the tools answered to them, the user's history left out."""
-    replies, answers = 0, list[str]()
+def outcome(answer: str) -> str:
+    """What a tool said, for a log: what was wrong, or how many items it listed."""
+    found = len(_LISTED.findall(answer))
+    return plain(answer, 120) if answer.startswith("Error") else f"{found} item{'s' * (found != 1)}"
+
+
+def genres_in(messages: Iterable[Message]) -> tuple[str, ...]:
+    """The genres that a text environment's tools know, as its first message tells; none where it names none."""
+    told = (str(message["content"]) for message in messages if message["role"] == "system")
+    for line in (line for content in told for line in content.splitlines() if line.startswith('{"name": "top"')):
+        with suppress(ValueError, LookupError, TypeError):  # somebody else's words for it
+            return tuple(map(str, json.loads(line)["parameters"]["properties"]["genre"]["enum"]))
+    return ()
+
+
+def turn_of(messages: Iterable[Message]) -> tuple[list[str], list[str]]:
+    """The last line of each of the agent's replies since its last slate, and what the tools answered, the user's history left out."""
+    replies, answers = list[str](), list[str]()
     for message in messages:
         content = message["content"] if isinstance(message["content"], str) else ""
         if message["role"] == "assistant":
-            replies += 1
+            replies.append(content.rpartition("\n")[2])
         elif message["role"] == "tool" and message.get("name") != "user_history":
             answers.append(content)
         elif message["role"] == "user" and not content.startswith("Error"):
-            replies, answers = 0, []
+            replies, answers = [], []
     return replies, answers
 
 

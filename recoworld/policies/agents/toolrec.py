@@ -81,7 +81,7 @@ class ToolRec(Agent):
     """A surrogate user that explores attributes with retrieval and rank tools. See the module's docstring."""
 
     kind = "toolrec"
-    version = "toolrec-v1"
+    version = "toolrec-v2"
     files = ("system.j2", "round.j2", "judge.j2", "final.j2", "retry.j2")
     Config = ToolRecConfig
     config: ToolRecConfig
