@@ -92,7 +92,9 @@ def turn_view(
     words = turn.mindset.text if hidden and turn.mindset is not None else ""
     blocks: list[RenderableType] = [slate_view(turn.items, turn.titles, catalog, turn, heading=heading, thoughts=thoughts), Text()]
     if turn.reasoning:
-        blocks += [Text.assemble("The recommender thinks: ", (plain(turn.reasoning, _REASONING), "italic")), Text()]
+        first, *further = plain(turn.reasoning, _REASONING).split(" | ")
+        blocks += [Text.assemble("The recommender thinks: ", (first, "italic"))]
+        blocks += [*(Text.assemble("  then: ", (step, "italic")) for step in further), Text()]
     if hidden and turn.mindset is not None:
         both = Table.grid(padding=(0, 4))
         both.add_row(_mindset(turn.mindset, before), _reward(turn))
