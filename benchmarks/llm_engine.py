@@ -146,7 +146,7 @@ def naive(model: LanguageModel, simulator: LLMSimulator, state: State, slates: S
     parts: Any = schema_of(1, simulator.config.thought_length)["properties"]
     about = (parts["items"]["items"], record_of({name: part for name, part in parts.items() if name != "items"}))
     items, minds = (
-        Call(prompts=[], schema=schema, sampling=Sampling(max_tokens=longest_reply(schema) * 2 // 5, temperature=temperature))
+        Call(prompts=[], schema=schema, sampling=Sampling(max_tokens=longest_reply(schema), temperature=temperature))
         for schema in about
     )
     forget(model)

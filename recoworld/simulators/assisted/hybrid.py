@@ -69,7 +69,7 @@ class HybridSimulator:
             "required": ["say"],
             "additionalProperties": False,
         }
-        self._sampling = Sampling(max_tokens=longest_reply(self._schema) * 2 // 5, temperature=self.config.temperature)
+        self._sampling = Sampling(max_tokens=longest_reply(self._schema), temperature=self.config.temperature)
 
     def begin(self, users: Ints, luck: Luck) -> AskedMindset:
         """As the behavioural user does."""

@@ -19,7 +19,7 @@ class LLMUserConfig(ModelSettings):
     # the model
     temperature: Annotated[float, Field(ge=0, le=5)] = 0.8
     max_tokens: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    """Of one reply; None for two fifths of the characters of the longest one."""
+    """Of one reply; None for the characters of the longest one: digits are tokens of their own."""
     retries: Annotated[int, Field(ge=0, le=5)] = 1
     """How often a reply that cannot be read is asked for anew, with what was wrong."""
 

@@ -162,7 +162,7 @@ class LLMSimulator:
             prompts,
             seeds,
             schema=schema,
-            sampling=Sampling(max_tokens=config.max_tokens or longest_reply(schema) * 2 // 5, temperature=config.temperature),
+            sampling=Sampling(max_tokens=config.max_tokens or longest_reply(schema), temperature=config.temperature),
             slots=slots,
             thought_length=config.thought_length,
             complaint=lambda error: self.prompts.render("retry.j2", slots=slots, error=error),
