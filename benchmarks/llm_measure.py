@@ -28,7 +28,7 @@ DEFINITIONS = {
     "else; its prefix cache is as warm as the simulator's",
     "share_of_raw": "the one over the other",
     "naive_user_turns_per_s": "one user at a time, one request an item with the whole context and one on how it feels, on the same engine "
-    "and its prefix cache",
+    "and its prefix cache; writing its prompts left out",
     "times_naive_items": "as many times as fast as the requests on items alone",
     "prefix_cache_hit": "cached tokens over all tokens of the simulator's prompts",
     "prompt_tokens_per_response": "tokens of prompts less the cached ones, over users x turns x slate size",

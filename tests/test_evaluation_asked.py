@@ -11,7 +11,7 @@ import pytest
 
 from recoworld.assembly import make_world
 from recoworld.configs import WorldConfig
-from recoworld.errors import ConfigError, LanguageModelError
+from recoworld.errors import ConfigError, LanguageModelError, RecoWorldError
 from recoworld.evaluation import evaluate
 from recoworld.evaluation.asked import _since
 from recoworld.evaluation.record import Saved
@@ -172,6 +172,20 @@ def test_fresh_forgets_what_an_earlier_run_published(prompts: list[int], tmp_pat
     prompts[:] = [-1, 0, 0]
     with pytest.raises(LanguageModelError):
         evaluate(config(), ["random"], users=5, out=tmp_path, fresh=True)
-    assert not (tmp_path / "leaderboard.json").exists()
+    assert not list(tmp_path.glob("leaderboard.*"))
     del prompts[:]
     assert evaluate(config(), ["random"], users=5, out=tmp_path, fresh=True).earlier_simulator_reports == ()
+
+
+def test_a_result_is_kept_where_its_sessions_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "sessions").write_text("a file where the folder should be")
+    with pytest.raises((RecoWorldError, OSError)):
+        evaluate(config("behavioral"), ["random"], users=5, out=tmp_path, save_sessions=2)
+    assert (tmp_path / "results" / "random.npz").is_file()
+
+
+@pytest.mark.parametrize("number", [-1, True, 1.5])
+def test_a_wrong_number_of_sessions_is_told_at_once(number: Any, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="save_sessions"):
+        evaluate(config("behavioral"), ["random"], users=5, out=tmp_path, save_sessions=number)
+    assert not list(tmp_path.iterdir())

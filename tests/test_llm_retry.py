@@ -6,6 +6,7 @@ import logging
 
 import pytest
 
+from recoworld.llm.model import Prompt, Sampling
 from recoworld.llm.retry import LONGEST, Health, Pace, backoff, retry_after
 from recoworld.llm.wire import Wire, strict
 
@@ -65,7 +66,16 @@ def test_health_speaks_once(caplog: pytest.LogCaptureFixture) -> None:
 def test_a_setting_that_is_asked_for_is_not_given_up() -> None:
     wire = Wire("m", "json_schema")
     assert not wire.concede("response_format is not supported")
-    assert not wire.concede("max_tokens is too large: 512, this model's maximum context length is 2048")
+
+
+def test_a_reply_may_fill_a_context_that_is_shorter_than_the_longest_reply() -> None:
+    wire = Wire("m")
+    prompt = Prompt.of("Hello")
+    assert "max_tokens" in wire.body(prompt, None, Sampling())
+    refusal = "max_tokens is too large: 1219. This model's maximum context length is 2048 tokens and your request has 1024 input tokens"
+    assert wire.concede(refusal)
+    assert "max_tokens" not in wire.body(prompt, None, Sampling())
+    assert not wire.concede(refusal), "the prompt alone is too long"
 
 
 def test_strict_schemas() -> None:

@@ -23,6 +23,7 @@ from recoworld.envs.text_rules import TextRules
 from recoworld.envs.text_sessions import TextSessions
 from recoworld.envs.text_words import MESSAGE, plain_chat
 from recoworld.errors import ConfigError, SessionOver, UnknownName
+from recoworld.session import REASONING
 from recoworld.testing import TextEnvTests
 from recoworld.testing.text_envs import recommending
 from recoworld.tools import Toolbox
@@ -226,6 +227,17 @@ def test_the_log_tells_what_was_said_and_answered_and_who_chose() -> None:
     empty = "(nothing) | -> Error: got an empty reply; "
     assert step.reasoning.startswith(empty)
     assert step.reasoning.endswith(" | Your replies were no valid calls: a slate was chosen for you.")
+
+
+def test_the_log_of_a_long_turn_still_tells_who_chose() -> None:
+    world = make_world(dataset="mini", slate_size=3)
+    talks = TextSessions(world, Toolbox(world.dataset, world.split), TextRules(tool_calls=12), record=True)
+    talks.open(np.array([1]), np.array([0]))
+    for _ in range(13):
+        (step,) = talks.step([0], [f"{'Well, ' * 100}\n" + '{"tool": "top", "arguments": {"limit": 3}}'])
+    assert step.turn is not None
+    assert len(step.reasoning) <= REASONING
+    assert step.reasoning.endswith(" | You had no tool calls left: a slate was chosen for you.")
 
 
 def test_messages_stay_bounded_with_large_slates_and_long_replies() -> None:

@@ -28,7 +28,7 @@ HIDDEN = "hidden from the policy"
 _WANTED = {"satisfaction", "patience", "trust"}  # the levels of which more is better
 _DRIFT = 0.005  # smaller changes of a level are shown as none
 _THOUGHT = 1000  # characters of a thought, as many as `LLMUserConfig.thought_length` allows
-_REASONING = 2000  # characters of a recommender's reasoning
+_REASONING = 4000  # characters of a recommender's reasoning
 
 
 def opening(world: World, user: str) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from threading import Lock
 
+import numpy as np
+
 from recoworld.envs.text_words import system_text
 from recoworld.errors import ConfigError, UnknownName
 from recoworld.luck import Luck
@@ -52,9 +54,9 @@ class TextRules:
     def counted(self, text: str) -> int:
         """Tokens of a text. Raises ConfigError where `count` gives no number."""
         number = self.count(text)
-        if isinstance(number, bool) or not isinstance(number, int) or number < 0:
-            raise ConfigError(f"count: got {str(number)[:60]!r} for a text; expected a number of tokens, from 0 on")
-        return number
+        if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 0:
+            raise ConfigError(f"count: got {repr(number)[:60]} for a text; expected a number of tokens, from 0 on")
+        return int(number)
 
     def system(self, world: World, toolbox: Toolbox) -> str:
         """The first message. Raises UnknownName for a fallback that is no ranker."""

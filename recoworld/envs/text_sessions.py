@@ -26,8 +26,8 @@ from recoworld.tools.toolbox import Toolbox
 from recoworld.types import Ints, Observations, Slates, Turn
 from recoworld.world import State, World
 
-THOUGHT, CALL = 400, 200
-"""Characters of a reply's words, and of its call or the first line of the answer, that are kept as the agent's reasoning."""
+THOUGHT, CALL, THOUGHTS = 400, 200, 3600
+"""Characters that are kept as the agent's reasoning: of a reply's words, of its call or the first line of the answer, of a whole turn."""
 
 _GONE = {
     "tool calls": "You had no tool calls left",
@@ -218,7 +218,7 @@ class TextSessions:
         over = "left" if left else "cut" if cut else ""
         text = reply_text(world, turn, place, standing, int(history.age[row]), number, over=over)
         message: Message = {"role": "user", "content": bounded("\n".join([*act.notes, text]))}
-        reasoning = " | ".join([*act.talk.thoughts, *act.notes])
+        reasoning = " | ".join([plain(" | ".join(act.talk.thoughts), THOUGHTS), *act.notes])
         self.talks[row] = replace(act.talk, messages=(*act.talk.messages, message), calls=0, wrong=0, thoughts=(), over=bool(over))
         said, info = turn.feedback.instruction, self._info(row, act)
         info["items"] = turn.slates[place].tolist()

@@ -21,9 +21,11 @@ class Saved:
         self._left, self._policy = number, policy
         self._logs: list[SessionLog] = []
 
-    def opened(self, world: World, seeds: NDArray[Any]) -> SessionLog:
-        """The log for a chunk of the rollout's sessions, which stands open under these seeds ``[n]``."""
+    def opened(self, world: World, seeds: NDArray[Any]) -> SessionLog | None:
+        """The log for a chunk of the rollout's sessions, which stands open under these seeds ``[n]``; None where no more are wanted."""
         first = min(self._left, len(seeds))
+        if not first:
+            return None
         self._left -= first
         self._logs.append(SessionLog(world, seeds, policy=self._policy, first=first))
         return self._logs[-1]

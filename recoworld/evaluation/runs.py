@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from recoworld.assembly import make_world
 from recoworld.configs import WorldConfig
-from recoworld.errors import ConfigError, LanguageModelError, MissingExtra
+from recoworld.errors import ConfigError, LanguageModelError, MissingExtra, RecoWorldError
 from recoworld.evaluation.asked import Asked
 from recoworld.evaluation.leaderboard import Leaderboard, measured, ranked
 from recoworld.evaluation.plan import Plan, plan
@@ -63,6 +64,8 @@ def evaluate(
     it, too: LanguageModelError, which has the same in its `board`. What is in `out` need not be computed, nor paid for, again.
     Raises ConfigError, UnknownName, DatasetError, MissingExtra, LanguageModelError.
     """
+    if isinstance(save_sessions, bool) or not isinstance(save_sessions, int) or save_sessions < 0:
+        raise ConfigError(f"save_sessions: got {save_sessions!r}; expected a number of sessions, from 0 on")
     if save_sessions and out is None:
         raise ConfigError(f"save_sessions: got {save_sessions}; say in which folder to save them: out='DIR'")
     waiting: dict[str, Recommender] = {}
@@ -119,10 +122,10 @@ def evaluate(
                 tell(name, "skipped")
                 del waiting[name]
                 continue
-            if log is not None and saved is not None:
-                saved.write(log)
             if folder is not None:
                 folder.keep(result)
+            if log is not None and saved is not None:
+                saved.write(log)
             finished[name] = measure(result)
             new.append(name)
             del waiting[name]
@@ -131,7 +134,8 @@ def evaluate(
     except KeyboardInterrupt:
         return board(bool(waiting))
     except LanguageModelError as error:
-        error.board = board(True)
+        with suppress(RecoWorldError, OSError):  # the model's is the error to tell
+            error.board = board(True)
         raise
     return board(False)
 

@@ -50,7 +50,7 @@ class Folder:
         there = self.before.get("settings", settings)
         if fresh:
             self.before = {}
-            for old in [path / report, *path.glob("results/*.npz"), *path.glob("sessions/*.jsonl")]:
+            for old in [path / report, (path / report).with_suffix(".csv"), *path.glob("results/*.npz"), *path.glob("sessions/*.jsonl")]:
                 old.unlink(missing_ok=True)
         elif there != settings:
             other = list(_differences(there, settings))

@@ -24,6 +24,7 @@ _OPTIONAL = {
     "top_p": "it samples with a top_p of its own",
 }
 _REFUSAL = re.compile(r"unsupported|not support|unrecogni[sz]ed|unknown|unexpected|not permitted|not allowed|invalid|only the default")
+_TOO_LONG = re.compile(r"context (length|window)|context_length_exceeded")
 _ABOUT_SCHEMAS = re.compile(r"response_format|json_schema|json_object|structured|guided|grammar|regex|schema")
 
 
@@ -71,6 +72,9 @@ class Wire:
         text = refusal.lower()
         if "max_completion_tokens" in text and self._limit == "max_tokens":
             self._limit, found = "max_completion_tokens", "max_completion_tokens is sent for max_tokens"
+        elif _TOO_LONG.search(text) and "max_" in text and self._limit not in self._left_out:
+            self._left_out.add(self._limit)
+            found = f"{self._limit} is left out: a reply may fill what the prompt leaves of the model's context"
         elif self._auto and self._level != LEVELS[-1] and _ABOUT_SCHEMAS.search(text):
             self._level = LEVELS[LEVELS.index(self._level) + 1]
             found = f"replies are held to schemas by {self._level}"

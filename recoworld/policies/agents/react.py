@@ -72,7 +72,7 @@ class _Work:
     messages: list[Message]
     answers: list[str] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
-    calls: set[tuple[str, str]] = field(default_factory=set)
+    calls: set[str] = field(default_factory=set)
     over: bool = False
 
 

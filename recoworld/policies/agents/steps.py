@@ -63,9 +63,9 @@ class Step:
         return json.dumps(content, ensure_ascii=False)
 
     @property
-    def call(self) -> tuple[str, str]:
-        """By which it is known again."""
-        return self.tool, self.argument.strip().casefold()
+    def call(self) -> str:
+        """By which it is known again, in any case of letters."""
+        return json.dumps([self.tool, self.arguments], sort_keys=True).casefold()
 
     @property
     def words(self) -> str:

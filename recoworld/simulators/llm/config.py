@@ -31,7 +31,8 @@ class LLMUserConfig(ModelSettings):
     images: str | None = None
     """ "module:function" of an item's index that gives the URL of its image (http, https or data), a caption, or None."""
     history_items: Annotated[int, Field(ge=0, le=200)] = 6
-    """Titles of the user's log that it knows by heart: so many liked ones, half as many disliked ones and latest ones."""
+    """Titles of the user's log that it knows by heart: so many liked ones, half as many disliked ones, and of as many latest ones those
+    that are not named yet."""
     memory_tokens: Annotated[int, Field(ge=0, le=100_000)] = 160
     """What may be remembered of the session, counted as a quarter of its characters."""
 
