@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from recoworld.envs.sessions import next_sessions
 from recoworld.luck import Luck, combine
 from recoworld.policies import make_policy
-from recoworld.session import Session, SessionTurn, mind_of, recorded
+from recoworld.session import Session, SessionTurn
 from recoworld.session_io import write_jsonl
+from recoworld.session_log import mind_of, recorded
 from recoworld.types import Slates, Turn
 from recoworld.world import World
 

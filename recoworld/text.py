@@ -20,6 +20,11 @@ def clean(text: object, limit: int = 100) -> str:
     return plain(text, limit).translate(_MARKS)
 
 
+def storable(text: object) -> str:
+    """The text with what UTF-8 cannot hold (halves of surrogate pairs) replaced."""
+    return str(text).encode("utf-8", "replace").decode("utf-8")
+
+
 def quoted(text: object, limit: int = 60) -> str:
     """`clean` as a JSON string, quotation marks included: it can neither end its line nor close its quotation."""
     return json.dumps(clean(text, limit), ensure_ascii=False)

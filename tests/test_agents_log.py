@@ -18,8 +18,9 @@ from recoworld.errors import ConfigError
 from recoworld.evaluation.record import Saved
 from recoworld.evaluation.rollout import rollout
 from recoworld.policies.baselines import Popularity
-from recoworld.session import REASONING, Session, SessionLog, recorded
+from recoworld.session import Session
 from recoworld.session_io import read_jsonl, read_parquet, read_sessions, write_jsonl, write_parquet
+from recoworld.session_log import REASONING, SessionLog, recorded
 from recoworld.types import Observations, Recommender, Slates
 from recoworld.world import World
 

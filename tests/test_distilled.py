@@ -15,7 +15,8 @@ import pytest
 from recoworld.datasets import cached_arrays, load_dataset
 from recoworld.errors import ConfigError, DataCorrupt, DataMissing, RecoWorldError
 from recoworld.luck import Luck, combine
-from recoworld.session import SLOTS, Session, SessionLog
+from recoworld.session import SLOTS, Session
+from recoworld.session_log import SessionLog
 from recoworld.simulators.behavioral import build as build_behavioral
 from recoworld.simulators.distilled.lessons import lessons
 from recoworld.simulators.distilled.networks import base_loss, fit, log_loss

@@ -18,8 +18,8 @@ from recoworld.evaluation.record import Saved
 from recoworld.evaluation.rollout import play, rollout
 from recoworld.llm.scripted import Scripted
 from recoworld.policies import make_policy
-from recoworld.session import SessionLog, reasons_of
 from recoworld.session_io import read_jsonl, write_jsonl
+from recoworld.session_log import SessionLog, reasons_of
 from recoworld.types import Recommender
 from recoworld.world import World
 

@@ -23,8 +23,8 @@ from llm_stage import Stage
 from recoworld.llm.model import Prompt, Usage
 from recoworld.llm.record import Recorded
 from recoworld.llm.scripted import Scripted, made_up
-from recoworld.session import SessionLog
 from recoworld.session_io import read_jsonl
+from recoworld.session_log import SessionLog
 from recoworld.simulators.llm import LLMSimulator
 
 PROMISED = {

@@ -18,7 +18,8 @@ from recoworld.catalog import build_catalog
 from recoworld.envs.register import register_all
 from recoworld.envs.render import HIDDEN, as_text, bar, course_view, opening, printed, thoughts_view, turn_text, turn_view
 from recoworld.envs.thoughts import Thoughts, thoughts_of
-from recoworld.session import Mind, Said, Session, SessionTurn, mind_of, recorded
+from recoworld.session import Mind, Said, Session, SessionTurn
+from recoworld.session_log import mind_of, recorded
 from recoworld.types import LEVELS, Aspect, Feedback, History, Instruction, Kind, Mindset
 from recoworld.users import Dataset, Interactions, Users
 from recoworld.world import World

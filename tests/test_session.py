@@ -20,8 +20,9 @@ from recoworld.evaluation.rollout import play, rollout
 from recoworld.instructions import sentence
 from recoworld.luck import Luck, combine
 from recoworld.policies import make_policy
-from recoworld.session import ASPECTS, KINDS, SLOTS, Mind, Said, Session, SessionLog, SessionTurn
+from recoworld.session import ASPECTS, KINDS, SLOTS, Mind, Said, Session, SessionTurn
 from recoworld.session_io import FORMAT, read_jsonl, read_parquet, read_sessions, write_jsonl, write_parquet
+from recoworld.session_log import SessionLog
 from recoworld.types import LEVELS, Kind, Recommender
 from recoworld.world import World
 

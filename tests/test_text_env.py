@@ -23,7 +23,7 @@ from recoworld.envs.text_rules import TextRules
 from recoworld.envs.text_sessions import TextSessions
 from recoworld.envs.text_words import MESSAGE, plain_chat
 from recoworld.errors import ConfigError, SessionOver, UnknownName
-from recoworld.session import REASONING
+from recoworld.session_log import REASONING
 from recoworld.testing import TextEnvTests
 from recoworld.testing.text_envs import recommending
 from recoworld.tools import Toolbox

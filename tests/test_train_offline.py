@@ -17,8 +17,9 @@ from recoworld.configs.training import TrainConfig
 from recoworld.envs.codec import observe
 from recoworld.errors import ConfigError, DataMissing
 from recoworld.luck import Luck, combine
-from recoworld.session import Said, Session, SessionLog
+from recoworld.session import Said, Session
 from recoworld.session_io import read_sessions, write_jsonl
+from recoworld.session_log import SessionLog
 from recoworld.training import launch
 from recoworld.training.logged import Transitions, transitions
 from recoworld.training.recording import Recording, logging_policy, record

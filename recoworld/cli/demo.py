@@ -71,7 +71,7 @@ def _read(world: World, seed: int, console: Console) -> None:
     from recoworld.envs.render import printed
     from recoworld.evaluation.rollout import play, rollout
     from recoworld.policies import make_policy
-    from recoworld.session import mind_of
+    from recoworld.session_log import mind_of
 
     policy = make_policy(READ)
     policy.fit(world.dataset, world.split)

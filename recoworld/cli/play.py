@@ -20,8 +20,9 @@ from recoworld.envs.sessions import PENALTY, make_rules, next_sessions
 from recoworld.errors import CacheUnwritable, ConfigError, LanguageModelError, UnknownName
 from recoworld.evaluation import rollout
 from recoworld.policies import make_policy
-from recoworld.session import Session, SessionLog, reasons_of
+from recoworld.session import Session
 from recoworld.session_io import read_jsonl, write_jsonl
+from recoworld.session_log import SessionLog, reasons_of
 from recoworld.types import Recommender
 from recoworld.world import World
 

@@ -16,7 +16,8 @@ from rich.text import Text
 
 from recoworld.catalog import Catalog
 from recoworld.envs.thoughts import Thoughts, thoughts_of
-from recoworld.session import Mind, Session, SessionTurn, mind_of, recorded
+from recoworld.session import Mind, Session, SessionTurn
+from recoworld.session_log import mind_of, recorded
 from recoworld.text import plain
 from recoworld.types import LEVELS, Turn
 from recoworld.world import World

@@ -127,7 +127,7 @@ class SlateEnv(gym.Env[dict[str, NDArray[Any]], NDArray[np.int64]]):
             gym.logger.warn("render() without a render_mode shows nothing; make the environment with render_mode='ansi' or 'human'")
             return None
         from recoworld.envs.render import opening, printed, turn_text
-        from recoworld.session import mind_of
+        from recoworld.session_log import mind_of
 
         before = None if self._turn is None else mind_of(self.world.catalog, self._before)
         if self.render_mode == "human":

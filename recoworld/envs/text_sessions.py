@@ -19,8 +19,9 @@ from recoworld.envs.text_words import bounded, opening_text, reply_text
 from recoworld.errors import ConfigError, SessionOver
 from recoworld.instructions import sentence
 from recoworld.llm.model import Message
-from recoworld.session import SessionTurn, recorded
-from recoworld.text import plain
+from recoworld.session import SessionTurn
+from recoworld.session_log import recorded
+from recoworld.text import plain, storable
 from recoworld.tools.replies import LONGEST, Call, Reply, parsed
 from recoworld.tools.toolbox import Toolbox
 from recoworld.types import Ints, Observations, Slates, Turn
@@ -249,7 +250,7 @@ def _spoken(reply: object, said: Reply) -> str:
     """The agent's words as they stay in the conversation: without what no tokenizer takes, and no longer than what was read."""
     if not isinstance(reply, str):
         reply = "\n".join([said.words, *map(_written, said.calls)])
-    kept = reply[:LONGEST].encode("utf-8", "replace").decode("utf-8")
+    kept = storable(reply[:LONGEST])
     return "".join(c for c in kept if c >= " " or c in "\n\t")
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from recoworld.session import SessionLog
 from recoworld.session_io import write_jsonl
+from recoworld.session_log import SessionLog
 from recoworld.world import World
 
 

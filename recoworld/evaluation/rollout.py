@@ -14,7 +14,7 @@ from recoworld.evaluation.metrics import intra_list_diversity, self_information
 from recoworld.evaluation.record import Saved
 from recoworld.evaluation.table import Ints, SessionTable
 from recoworld.luck import Luck, combine
-from recoworld.session import reasons_of
+from recoworld.session_log import reasons_of
 from recoworld.types import Bools, Recommender, Turn
 from recoworld.world import World
 

@@ -16,7 +16,9 @@ from recoworld.errors import ConfigError
 from recoworld.evaluation.table import Ints
 from recoworld.llm.model import LanguageModel, Message, Prompt, Sampling, Usage
 from recoworld.luck import combine
-from recoworld.session import REASONING, Mind, Session, SessionTurn, mind_of
+from recoworld.session import Mind, Session, SessionTurn
+from recoworld.session_log import REASONING, mind_of
+from recoworld.text import storable
 from recoworld.tools.toolbox import Toolbox
 from recoworld.world import World
 
@@ -150,16 +152,12 @@ class TextPlay:
         for name, number in self.talks.talks[row].counts.items():
             self._counts[name] += number
         return Session(
-            dataset=_clean(dataset.name),
-            user=_clean(dataset.users.ids[user]),
+            dataset=storable(dataset.name),
+            user=storable(dataset.users.ids[user]),
             user_index=user,
             seed=int(seeds[seat.session]),
-            policy=_clean(self.name),
-            simulator=_clean(getattr(simulator, "name", type(simulator).__name__)),
+            policy=storable(self.name),
+            simulator=storable(getattr(simulator, "name", type(simulator).__name__)),
             opening=seat.opening,
             turns=tuple(seat.turns),
         )
-
-
-def _clean(text: object) -> str:
-    return str(text).encode("utf-8", "replace").decode("utf-8")

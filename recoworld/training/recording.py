@@ -13,8 +13,9 @@ from recoworld.evaluation.rollout import CHUNK, attach, play
 from recoworld.policies import make_policy
 from recoworld.policies.baselines import Random
 from recoworld.policies.mixed import Mixed
-from recoworld.session import Session, SessionLog
+from recoworld.session import Session
 from recoworld.session_io import write_parquet
+from recoworld.session_log import SessionLog
 from recoworld.types import Recommender
 from recoworld.world import World
 
