@@ -138,9 +138,13 @@ def again(model: LanguageModel, call: Call) -> Call:
     return replace(call, seconds=time.perf_counter() - start, usage=total(replies), replies=replies)
 
 
-def naive(model: LanguageModel, simulator: LLMSimulator, state: State, slates: Slates, users: int) -> tuple[Call, Call]:
+def naive(
+    model: LanguageModel, simulator: LLMSimulator, state: State, slates: Slates, users: int, *, cached: bool = True
+) -> tuple[Call, Call]:
     """One user at a time, one request an item: the whole context, a list of that item alone, and a reply about it alone. Then one request
     on how the user feels, which `LLMSimulator` has in the same reply. Returns what the items took, and what the mindsets took.
+
+    cached: with the engine's prefix cache, which those who did it so had not; False empties it before each request.
     """
     temperature = simulator.config.temperature
     parts: Any = schema_of(1, simulator.config.thought_length)["properties"]
@@ -155,6 +159,8 @@ def naive(model: LanguageModel, simulator: LLMSimulator, state: State, slates: S
         for call, lists in ((items, slate.T), (minds, slate)):
             for shown in lists:
                 prompts = simulator.prompts_for(mindset, history, shown[None])  # type: ignore[arg-type]  # an LLM user's
+                if not cached:
+                    forget(model)
                 start = time.perf_counter()
                 replies = model.generate(prompts, schema=call.schema, sampling=call.sampling)
                 call.add(prompts, replies, time.perf_counter() - start)

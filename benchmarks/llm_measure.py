@@ -30,6 +30,7 @@ DEFINITIONS = {
     "naive_user_turns_per_s": "one user at a time, one request an item with the whole context and one on how it feels, on the same engine "
     "and its prefix cache; writing its prompts left out",
     "times_naive_items": "as many times as fast as the requests on items alone",
+    "times_naive_uncached": "as many times as fast as the same requests without a prefix cache",
     "prefix_cache_hit": "cached tokens over all tokens of the simulator's prompts",
     "prompt_tokens_per_response": "tokens of prompts less the cached ones, over users x turns x slate size",
     "valid_share": "first replies that could be read",
@@ -56,6 +57,8 @@ class Measured:
     """Replies that were the same when the engine was asked again."""
     naive: tuple[Call, Call] | None = None
     """Items, and mindsets."""
+    uncached: tuple[Call, Call] | None = None
+    """The same without a prefix cache."""
     naive_users: int = 0
     scored: list[float] = field(default_factory=list)
     report: dict[str, Any] = field(default_factory=dict)
@@ -87,8 +90,11 @@ def measure(stage: Stage, *, turns: int, parts: tuple[str, ...] = PARTS, naive_u
             tell(_line(out))
             if "naive" in parts and number == turns // 2:
                 out.naive_users = min(naive_users, out.users)
+                out.uncached = naive(engine, simulator, before, slates, out.naive_users, cached=False)
                 out.naive = naive(engine, simulator, before, slates, out.naive_users)
-                tell(f"  one request an item: {out.naive_users} user turns in {' + '.join(f'{call.seconds:.1f}' for call in out.naive)} s")
+                for way, calls in (("", out.naive), (" without a prefix cache", out.uncached)):
+                    spent = " + ".join(f"{call.seconds:.1f}" for call in calls)
+                    tell(f"  one request an item{way}: {out.naive_users} user turns in {spent} s")
             met |= {prompt.messages[0]["content"] for prompt in call.prompts}
             shown.append(slates)
         out.report = simulator.report()
@@ -159,6 +165,9 @@ def figures(measured: Measured) -> dict[str, Any]:
     out["share_of_raw"] = None if raw is None else out["tokens_per_s"] / raw
     out["times_naive"] = None if slow is None else out["user_turns_per_s"] / out["naive_user_turns_per_s"]
     out["times_naive_items"] = None if slow is None else out["user_turns_per_s"] * slow[0].seconds / measured.naive_users
+    bare = measured.uncached
+    seconds = None if bare is None else sum(call.seconds for call in bare)
+    out["times_naive_uncached"] = None if seconds is None else out["user_turns_per_s"] * seconds / measured.naive_users
     out["score_times_generate"] = None if not measured.scored else out["score_decisions_per_s"] / out["generate_decisions_per_s"]
     out["completion_tokens_per_user_turn"] = usage.completion / (measured.users * turns)
     out["prompt_tokens_per_user_turn"] = usage.prompt / (measured.users * turns)

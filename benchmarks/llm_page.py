@@ -24,6 +24,7 @@ ROWS: tuple[tuple[str, str, str], ...] = (
     ("user turns/s, one request an item", "naive_user_turns_per_s", "{:.3g}"),
     ("times as fast as that (at least 10)", "times_naive", "{:.1f}"),
     ("times as fast as its requests on items alone", "times_naive_items", "{:.1f}"),
+    ("times as fast as it is without a prefix cache", "times_naive_uncached", "{:.1f}"),
     ("items answered/s, generate", "generate_decisions_per_s", "{:.3g}"),
     ("items judged/s, score", "score_decisions_per_s", "{:.3g}"),
     ("times as fast as generate (at least 5)", "score_times_generate", "{:.1f}"),

@@ -73,6 +73,7 @@ def test_the_figures_by_hand() -> None:
         raw=[call(1.5, 0, 0, 2000), call(3.0, 0, 0, 2500)],
         same=12,
         naive=(call(16.0, 3600, 2700, 400), call(4.0, 400, 300, 100)),
+        uncached=(call(24.0, 4000, 0, 400), call(6.0, 400, 0, 100)),
         naive_users=2,
         scored=[0.5, 0.3],
         report={"valid_first_share": 0.75},
@@ -86,6 +87,7 @@ def test_the_figures_by_hand() -> None:
         "naive_user_turns_per_s": 0.1,
         "times_naive": 32,
         "times_naive_items": 3.2 * 8,
+        "times_naive_uncached": 3.2 * 15,
         "prefix_cache_hit": 0.4,
         "prompt_tokens_per_response": 12_000 / 160,
         "valid_share": 0.75,
@@ -201,7 +203,7 @@ def test_the_engine_is_asked_the_very_same(tmp_path: Path) -> None:
     assert all(batches[2 * turn] == batches[2 * turn + 1] for turn in range(3))
     assert measured.same == 12
     single = [batch[0] for batch in asked if len(batch) == 1]
-    assert len(single) == 2 * (5 + 1), "two users' slates, item by item, and their mindsets"
+    assert len(single) == 2 * 2 * (5 + 1), "two users' slates, item by item, and their mindsets, without a cache and with one"
     single = [prompt for place, prompt in enumerate(single) if place % 6 != 5]
     assert measured.naive is not None
     items, minds = measured.naive
