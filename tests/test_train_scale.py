@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from killed_runs import killed_in_mid_run
+from killed_runs import assert_same_figures, killed_in_mid_run
 
 from recoworld.configs.training import TrainConfig
 from recoworld.errors import TrainingFailed
@@ -95,25 +95,11 @@ def _done(config: TrainConfig, out: Path) -> Path:
 
 def _assert_same(one: Path, other: Path, apart_by: float = 0.0) -> None:
     """Figures of all iterations, and weights: bit for bit, or so far apart (figures: ten times as far, of their size)."""
-    first, second = ([_figures(line) for line in read_lines(out / "metrics.jsonl")] for out in (one, other))
-    assert len(first) == len(second)
-    for here, there in zip(first, second, strict=True):
-        assert here == (pytest.approx(there, rel=10 * apart_by, abs=10 * apart_by) if apart_by else there)
+    assert_same_figures(one / "metrics.jsonl", other / "metrics.jsonl", apart_by=10 * apart_by)
     with np.load(one / "policy" / "weights.npz") as here, np.load(other / "policy" / "weights.npz") as there:
         assert set(here) == set(there)
         for name in here:
             np.testing.assert_allclose(here[name], there[name], rtol=0, atol=apart_by, err_msg=name)
-
-
-def _figures(line: dict[str, Any], path: str = "") -> dict[str, Any]:
-    """A line of metrics.jsonl by the paths of its figures, without those that hang on the machine."""
-    out: dict[str, Any] = {}
-    for name, value in line.items():
-        if isinstance(value, dict):
-            out |= _figures(value, f"{path}{name}.")
-        elif name not in ("seconds", "steps_per_second", "restarted_runners"):
-            out[path + name] = value
-    return out
 
 
 # Several processes.
